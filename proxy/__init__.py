@@ -1,0 +1,1 @@
+"""Earwitness: a sidecar that relays speech WebSockets untouched and tells what ended them."""

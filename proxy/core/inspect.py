@@ -1,0 +1,190 @@
+"""From a text message to facts, by the profile's paths.
+
+Owns the reading of JSON messages: which kind of message it is, and the few values of it that the profile names. Never
+raises, whatever the bytes; keeps no text of anybody's speech. It knows nothing of time or of what the facts mean.
+
+A profile's messages are compiled once a profile, not once a session: an `Inspector` is shared by all sessions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+import orjson
+
+from proxy.core.profile import Message, Messages, Position, Where
+
+LARGEST: Final = 256 * 1024
+"""Bytes of a text message that is still read."""
+LONGEST: Final = 512
+"""Characters of a value that is kept."""
+
+Json = Any
+Get = Callable[[Json], Any]
+
+
+@dataclass(slots=True)
+class Told:
+    """What an error frame or body said, as strings cut to size. Not yet redacted."""
+
+    server_code: str | None = None
+    server_title: str | None = None
+    server_detail: str | None = None
+    connection_id: str | None = None
+    req_id: str | None = None
+
+    def merge(self, other: Told) -> None:
+        for f in fields(self):
+            if getattr(self, f.name) is None:
+                setattr(self, f.name, getattr(other, f.name))
+
+
+def getter(path: str) -> Get:
+    """A function that takes the value at a path out of parsed JSON, or gives None."""
+    steps = tuple(int(step) if step.lstrip("-").isdigit() else step for step in path.split("."))
+    if len(steps) == 1:
+        (only,) = steps
+        return lambda json: json.get(only) if type(json) is dict else None
+
+    def get(json: Json) -> Any:
+        for step in steps:
+            if type(json) is dict:
+                json = json.get(step if type(step) is str else str(step))
+            elif type(json) is list and type(step) is int and -len(json) <= step < len(json):
+                json = json[step]
+            else:
+                return None
+        return json
+
+    return get
+
+
+def first(paths: tuple[str, ...]) -> Get:
+    """The first value that is there and not empty, of several paths."""
+    getters = tuple(getter(path) for path in paths)
+
+    def get(json: Json) -> Any:
+        for one in getters:
+            value = one(json)
+            if value is not None and value != "" and value != []:
+                return value
+        return None
+
+    return get
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if type(value) is float or type(value) is int else None
+
+
+def _position(where: Position | None) -> Get | None:
+    if where is None:
+        return None
+    main, scale = first(where.path), 0.001 if where.unit == "ms" else 1.0
+    plus = getter(where.plus) if where.plus else None
+
+    def get(json: Json) -> float | None:
+        value = _number(main(json))
+        if value is None:
+            return None
+        return scale * (value + ((_number(plus(json)) or 0.0) if plus else 0.0))
+
+    return get
+
+
+def _holds(where: Where | None) -> Callable[[Json], bool] | None:
+    if where is None:
+        return None
+    get, expected = getter(where.path), where.equals
+
+    def holds(json: Json) -> bool:
+        value = get(json)
+        return type(value) is type(expected) and bool(value == expected)
+
+    return holds
+
+
+def text_of(value: Any) -> str | None:
+    """A value as a short string: strings as they are, numbers printed, all else as nothing."""
+    if isinstance(value, str):
+        return value[:LONGEST] or None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return None
+
+
+def told_by(message: Message, json: Json) -> Told:
+    """Codes, texts and ids of one message."""
+    return Told(
+        server_code=text_of(first(message.server_code)(json)),
+        server_title=text_of(first(message.server_title)(json)),
+        server_detail=text_of(first(message.server_detail)(json)),
+        **{name: text_of(getter(path)(json)) for name, path in message.ids.items()},
+    )
+
+
+class Kind:
+    """One kind of message with its paths compiled."""
+
+    __slots__ = ("audio_seconds", "expires_at", "fatal", "final", "has_text", "message", "name", "role", "speech_end", "speech_start",
+                 "utterance", "when")
+
+    def __init__(self, name: str, message: Message) -> None:
+        self.name, self.message, self.role, self.fatal = name, message, message.role, message.fatal
+        self.when = _holds(message.when)
+        self.has_text = first(message.text) if message.text else None
+        self.final = _holds(message.final)
+        self.utterance = getter(message.utterance) if message.utterance else None
+        self.speech_start = _position(message.speech_start)
+        self.speech_end = _position(message.speech_end)
+        self.audio_seconds = _position(message.audio_seconds)
+        self.expires_at = getter(message.expires_at) if message.expires_at else None
+
+    def told(self, json: Json) -> Told:
+        return told_by(self.message, json)
+
+    def fits(self, json: Json) -> bool:
+        if self.when is not None:
+            return self.when(json)
+        return True
+
+    def is_there(self, json: Json) -> bool:
+        """For messages without a type: recognised by what they hold."""
+        if self.when is not None:
+            return self.when(json)
+        paths = self.message.server_detail + self.message.server_code + self.message.text + tuple(self.message.ids.values())
+        return first(paths)(json) is not None
+
+
+class Inspector:
+    """All kinds of message of one direction of one endpoint."""
+
+    __slots__ = ("_kinds", "_type", "_untyped")
+
+    def __init__(self, messages: Messages) -> None:
+        self._type = getter(messages.type)
+        self._kinds = {name: tuple(Kind(name, m) for m in kinds) for name, kinds in messages.kinds.items()}
+        self._untyped = tuple(Kind("", m) for m in messages.untyped)
+
+    def read(self, data: bytes) -> tuple[Kind, Json] | None:
+        """The kind of a message and its JSON; None for what is no JSON object or not known to the profile."""
+        try:
+            json = orjson.loads(data)
+        except ValueError:
+            return None
+        return self.kind_of(json)
+
+    def kind_of(self, json: Json) -> tuple[Kind, Json] | None:
+        if type(json) is not dict:
+            return None
+        name = self._type(json)
+        if name is None:
+            return next(((kind, json) for kind in self._untyped if kind.is_there(json)), None)
+        if type(name) is not str:
+            return None
+        for kind in self._kinds.get(name, ()):
+            if kind.when is None or kind.when(json):
+                return kind, json
+        return None

@@ -1,0 +1,85 @@
+"""Plain numbers that add up: what sessions count while bytes flow, and what a scrape reads.
+
+On the hot path a frame costs a few integer additions here and nothing else: no metric object, no lock, no label look-up.
+Telemetry turns these tables into metrics when it is asked to. All of it lives on one thread.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Final
+
+FRAME_TYPES: Final = ("audio", "binary", "text", "ping", "pong", "close", "continuation", "other")
+AUDIO, BINARY, TEXT, PING, PONG, CLOSE, CONTINUATION, OTHER = range(8)
+
+# Bucket bounds. The vendors' own limits are bounds exactly (0.05 s, 1 s, 3600 s, 10800 s), so that a rule can ask
+# "how many were over the limit" without interpolation.
+CHUNK_SECONDS: Final = (0.01, 0.02, 0.04, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.0)
+GAP_SECONDS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+RATE_RATIO: Final = (0.25, 0.5, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 5.0)
+LATENCY_SECONDS: Final = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+DIAL_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0)
+READY_SECONDS: Final = (0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0)
+SESSION_SECONDS: Final = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 10800.0)
+LAG_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+
+
+class Histogram:
+    """Counts per bucket, the last for what is above every bound. `counts` are not cumulative."""
+
+    __slots__ = ("bounds", "counts", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+
+class Traffic:
+    """Frames and payload bytes of one direction, by FRAME_TYPES; `wire_bytes` counts everything that crossed."""
+
+    __slots__ = ("bytes", "frames", "wire_bytes")
+
+    def __init__(self) -> None:
+        self.frames = [0] * len(FRAME_TYPES)
+        self.bytes = [0] * len(FRAME_TYPES)
+        self.wire_bytes = 0
+
+    def add(self, other: Traffic) -> None:
+        self.frames = [a + b for a, b in zip(self.frames, other.frames, strict=True)]
+        self.bytes = [a + b for a, b in zip(self.bytes, other.bytes, strict=True)]
+        self.wire_bytes += other.wire_bytes
+
+
+class AudioSeconds:
+    """Seconds of audio at each stage. `delivered` was acknowledged by the vendor's TCP, `reported` is its own count."""
+
+    __slots__ = ("delivered", "read", "reported", "silent", "written")
+
+    def __init__(self) -> None:
+        self.read = self.written = self.delivered = self.reported = self.silent = 0.0
+
+    def add(self, other: AudioSeconds) -> None:
+        self.read += other.read
+        self.written += other.written
+        self.delivered += other.delivered
+        self.reported += other.reported
+        self.silent += other.silent
+
+
+class Tables:
+    """The histograms that all sessions of one vendor and endpoint write into as they go."""
+
+    __slots__ = ("chunk", "final_lag", "first_result", "gap", "interim_lag", "rate")
+
+    def __init__(self) -> None:
+        self.chunk = Histogram(CHUNK_SECONDS)
+        self.gap = Histogram(GAP_SECONDS)
+        self.rate = Histogram(RATE_RATIO)
+        self.first_result = Histogram(LATENCY_SECONDS)
+        self.interim_lag = Histogram(LATENCY_SECONDS)
+        self.final_lag = Histogram(LATENCY_SECONDS)
