@@ -1,0 +1,93 @@
+"""Audio formats: bytes to seconds, or "cannot be timed"; what a stream's first bytes look like; whether it is silence.
+
+Owns arithmetic on audio bytes. It knows nothing of vendors, messages or clocks.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from typing import Final
+
+WIDTHS: Final = {"pcm_s16le": 2, "pcm_s32le": 4, "mulaw": 1, "alaw": 1}
+"""Bytes per sample of the formats that can be timed."""
+
+HEAD_BYTES: Final = 128
+"""How much of a frame is looked at: 64 samples of 16 bit, and enough for any container's magic."""
+
+SILENCE_LEVEL: Final = 0.004
+"""Peak, as a share of full scale, below which a frame counts as silent: about -48 dBFS, under room noise on a headset."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFormat:
+    """A declared format. `bytes_per_second` is None where bytes do not tell seconds (compressed, container, undeclared)."""
+
+    name: str
+    sample_rate: int | None = None
+    channels: int = 1
+
+    @property
+    def block(self) -> int:
+        """Bytes of one sample of all channels; 1 where the format cannot be timed."""
+        return WIDTHS[self.name] * self.channels if self.name in WIDTHS else 1
+
+    @property
+    def bytes_per_second(self) -> float | None:
+        width = WIDTHS.get(self.name)
+        if width is None or not self.sample_rate:
+            return None
+        return float(width * self.channels * self.sample_rate)
+
+
+UNTIMED: Final = AudioFormat("opaque")
+
+_MAGIC: Final = (
+    (b"RIFF", "wav"),
+    (b"OggS", "ogg"),
+    (b"\x1aE\xdf\xa3", "webm"),
+    (b"fLaC", "flac"),
+    (b"ID3", "mp3"),
+    (b"#!AMR", "amr"),
+    (b"FORM", "aiff"),
+    (b"caff", "caf"),
+)
+
+
+def container(head: bytes) -> str | None:
+    """The container that a stream's first bytes announce, or None."""
+    for magic, name in _MAGIC:
+        if head.startswith(magic):
+            return name
+    return "mp4" if head[4:8] == b"ftyp" else None
+
+
+def peak(head: bytes, name: str) -> float | None:
+    """The largest sample as a share of full scale, 0 to 1; None for formats whose samples cannot be read here.
+
+    G.711 is logarithmic: a code's magnitude is its position on the scale, which is enough to tell silence from speech.
+    """
+    if name == "pcm_s16le":
+        samples = array("h", head[: len(head) & ~1])
+        return max(max(samples), -min(samples)) / 32768 if samples else None
+    if name == "pcm_s32le":
+        wide = array("i", head[: len(head) & ~3])
+        return max(max(wide), -min(wide)) / 2147483648 if wide else None
+    if name == "mulaw" and head:
+        return max(_mulaw(byte) for byte in head) / 32124
+    if name == "alaw" and head:
+        return max(_alaw(byte) for byte in head) / 32256
+    return None
+
+
+def _mulaw(byte: int) -> int:
+    """ITU-T G.711 mu-law magnitude."""
+    code = ~byte & 0x7F
+    return ((((code & 0x0F) << 3) + 0x84) << (code >> 4)) - 0x84
+
+
+def _alaw(byte: int) -> int:
+    """ITU-T G.711 A-law magnitude."""
+    code = (byte ^ 0x55) & 0x7F
+    segment, step = code >> 4, (code & 0x0F) << 4
+    return (step + 8) if not segment else (step + 0x108) << (segment - 1)

@@ -1,0 +1,207 @@
+"""When audio and results passed: chunk, gap, rate, lead; ready, first result, result lag.
+
+Owns the timing of one session. `now` is always given; nothing here reads a clock. Distributions go into the shared tables
+of the vendor, the session itself keeps a handful of numbers.
+
+Lead is kept by virtual scheduling (the generic cell rate algorithm): a receiver that plays audio as it comes would be busy
+until `_busy_until`; whatever of that lies in the future is audio that came ahead of real time. A pause uses lead up but
+never makes a debt, so that a client that was silent is not owed a burst and a hiccup is forgotten.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from typing import Final
+
+from proxy.core.audio import AudioFormat
+from proxy.core.tally import AudioSeconds, Tables
+
+MARKS: Final = 256
+"""How many (audio position, time) pairs are kept: 25 s of audio at the closest spacing, 4 KiB a session."""
+MARK_SPACING: Final = 0.1
+_CLOSE: Final = 1e-6
+RATE_WINDOW: Final = 5.0
+
+
+class AudioClock:
+    """The client's audio: one `add` for each message, a few additions each. Seconds stay 0 where they cannot be told."""
+
+    __slots__ = ("_bucket", "_busy_until", "_bytes_per_second", "_chunk", "_gap", "_last_length", "_marks", "_next_mark", "_rate",
+                 "_seconds", "_window_audio", "_window_start", "chunk_max", "chunk_min", "chunks", "first_at", "gap_max", "last_at",
+                 "lead_max", "seconds")
+
+    def __init__(self, audio_format: AudioFormat, seconds: AudioSeconds, tables: Tables) -> None:
+        self._bytes_per_second = audio_format.bytes_per_second
+        self.seconds = seconds
+        self._chunk, self._gap, self._rate = tables.chunk, tables.gap, tables.rate
+        self._last_length = -1
+        self._seconds = 0.0  # of a message of that length
+        self._bucket = 0  # and its place in the histogram
+        self._busy_until = 0.0
+        self._next_mark = 0.0
+        self._marks = Marks()
+        self._window_start = 0.0
+        self._window_audio = 0.0
+        self.chunks = 0
+        self.first_at: float | None = None
+        self.last_at = 0.0
+        self.chunk_min = 0.0
+        self.chunk_max = 0.0
+        self.gap_max = 0.0
+        self.lead_max = 0.0
+
+    @property
+    def timed(self) -> bool:
+        return self._bytes_per_second is not None
+
+    def add(self, length: int, now: float) -> None:
+        """A message of `length` audio bytes came at `now`."""
+        self.chunks += 1
+        if self.first_at is None:
+            self._begin(now)
+        else:
+            gap = now - self.last_at
+            table = self._gap
+            table.counts[bisect_left(table.bounds, gap)] += 1
+            table.total += gap
+            if gap > self.gap_max:
+                self.gap_max = gap
+            if gap > 2 * MARK_SPACING:
+                self._marks.add(self.seconds.read, self.last_at)  # a pause: what came before it did not come during it
+        self.last_at = now
+        if length != self._last_length:
+            self._measure(length)
+        if self._bytes_per_second is None:
+            return
+        duration = self._seconds
+        chunk = self._chunk
+        chunk.counts[self._bucket] += 1
+        chunk.total += duration
+        busy = self._busy_until
+        busy = (busy if busy > now else now) + duration
+        self._busy_until = busy
+        if busy - now > self.lead_max:
+            self.lead_max = busy - now
+        self.seconds.read += duration
+        if self.seconds.read >= self._next_mark:
+            self._marks.add(self.seconds.read, now)
+            self._next_mark = self.seconds.read + MARK_SPACING
+
+    def _begin(self, now: float) -> None:
+        self.first_at = self._window_start = now
+        self._marks.add(0.0, now)
+
+    def _measure(self, length: int) -> None:
+        self._last_length = length
+        if self._bytes_per_second is not None:
+            self._seconds = seconds = length / self._bytes_per_second
+            self._bucket = bisect_left(self._chunk.bounds, round(seconds, 9))
+            self.chunk_min = min(self.chunk_min or seconds, seconds)
+            self.chunk_max = max(self.chunk_max, seconds)
+
+    def lead(self, now: float) -> float:
+        """Seconds of audio that are ahead of real time."""
+        return max(0.0, self._busy_until - now)
+
+    def rate(self) -> float | None:
+        """Audio seconds per second from the first message to the last one; None for less than a second of either."""
+        if self.first_at is None or not self.timed:
+            return None
+        span = self.last_at - self.first_at + self._seconds
+        return self.seconds.read / span if span >= 1.0 else None
+
+    def tick(self, now: float) -> None:
+        """Once a second: closes a window of the rate."""
+        if self.first_at is None or not self.timed or now - self._window_start < RATE_WINDOW:
+            return
+        audio = self.seconds.read - self._window_audio
+        if audio:  # a window without audio is a pause, not a rate
+            self._rate.observe(audio / (now - self._window_start))
+        self._window_start, self._window_audio = now, self.seconds.read
+
+    def written_at(self, position: float) -> float | None:
+        """When the audio at this position (seconds) went; None where that is not known."""
+        return self._marks.at(position, in_steps=self._seconds >= MARK_SPACING)
+
+
+class Marks:
+    """A ring of (audio position, time), both rising, to find the time of a position."""
+
+    __slots__ = ("_next", "_positions", "_times")
+
+    def __init__(self) -> None:
+        self._positions = array("d")
+        self._times = array("d")
+        self._next = 0  # where the oldest lies once the ring is full
+
+    def add(self, position: float, now: float) -> None:
+        if len(self._positions) < MARKS:
+            self._positions.append(position)
+            self._times.append(now)
+            return
+        self._positions[self._next], self._times[self._next] = position, now
+        self._next = (self._next + 1) % MARKS
+
+    def at(self, position: float, in_steps: bool) -> float | None:
+        """The time of a position; None if it is older than the ring, or not there yet.
+
+        Messages as long as the marks' spacing leave a mark each: the position went with the first mark at or beyond it.
+        Shorter ones lie between marks and are interpolated, to within one message.
+        """
+        positions = self._positions[self._next :] + self._positions[: self._next]
+        times = self._times[self._next :] + self._times[: self._next]
+        if not positions or position < positions[0] - _CLOSE or position > positions[-1] + 2 * MARK_SPACING:
+            return None
+        after = bisect_left(positions, position - _CLOSE)
+        if after == 0 or after == len(positions):
+            return times[min(after, len(times) - 1)]
+        span = positions[after] - positions[after - 1]
+        if in_steps or span <= _CLOSE:
+            return times[after]
+        return times[after - 1] + (times[after] - times[after - 1]) * (position - positions[after - 1]) / span
+
+
+class ResultClock:
+    """The vendor's results against the audio they speak of."""
+
+    __slots__ = ("_audio", "_final_lag", "_first", "_interim_lag", "_last_final", "finals", "first_at", "first_seconds", "lag_last",
+                 "lag_max", "last_at", "results")
+
+    def __init__(self, audio: AudioClock, tables: Tables) -> None:
+        self._audio = audio
+        self._first, self._interim_lag, self._final_lag = tables.first_result, tables.interim_lag, tables.final_lag
+        self._last_final: object = None
+        self.results = 0
+        self.finals = 0
+        self.first_at: float | None = None
+        self.first_seconds: float | None = None
+        self.last_at: float | None = None
+        self.lag_last: float | None = None
+        self.lag_max: float | None = None
+
+    def add(self, now: float, final: bool, utterance: object, start: float | None, end: float | None) -> None:
+        """A result with text came. `start` and `end` are seconds into the audio of the speech that it holds."""
+        if final:
+            if utterance is not None and utterance == self._last_final:
+                return  # the same final, formatted
+            self._last_final = utterance
+            self.finals += 1
+        self.results += 1
+        self.last_at = now
+        if self.first_at is None:
+            self.first_at = now
+            self._observe_first(now, start)
+        spoken = self._audio.written_at(end) if end is not None else None
+        if spoken is not None:
+            self.lag_last = lag = max(0.0, now - spoken)
+            self.lag_max = max(self.lag_max or 0.0, lag)
+            (self._final_lag if final else self._interim_lag).observe(lag)
+
+    def _observe_first(self, now: float, start: float | None) -> None:
+        began = self._audio.written_at(start) if start is not None else None
+        if began is not None:
+            self.first_seconds = max(0.0, now - began)
+            self._first.observe(self.first_seconds)
+
+

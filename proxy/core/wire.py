@@ -1,0 +1,233 @@
+"""RFC 6455 frames over a byte stream: a scanner that reads headers and lets payloads go by.
+
+Owns the framing of one direction. Bytes come in as they were cut by the network; whole messages, control frames and
+counts come out. Payloads are not copied and not unmasked, except what is asked for: text messages (up to a bound),
+control frames, and the first `head` bytes of one binary message in ten. It changes nothing and holds nothing back: the bytes have
+already gone on when the scanner sees them.
+
+Theory: RFC 6455 section 5.2 says what a header may look like. Practice: peers get it wrong, and then the stream cannot be
+told from noise. The scanner says `lost` once, with a reason, and looks no further; the relay goes on without it.
+
+Nearly every chunk that the network hands over is exactly one small frame. `feed` has a way of its own for that, in which
+an audio frame costs one method call; everything else goes through `_step`.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from proxy.core.tally import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Traffic
+
+FIN: Final = 0x80
+RSV1: Final = 0x40
+RSV: Final = 0x70
+OP_CONTINUATION, OP_TEXT, OP_BINARY, OP_CLOSE, OP_PING, OP_PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+WHOLE_TEXT: Final = FIN | OP_TEXT
+WHOLE_BINARY: Final = FIN | OP_BINARY
+
+LARGEST_TEXT: Final = 256 * 1024
+LARGEST_CONTROL: Final = 125
+SAMPLED: Final = 10
+"""The head of one binary message in so many is asked for."""
+LARGER: Final = 1 << 64  # stands for a length that the short way does not read
+
+_TYPES: Final = {OP_CONTINUATION: CONTINUATION, OP_TEXT: TEXT, OP_BINARY: BINARY, OP_CLOSE: CLOSE, OP_PING: PING, OP_PONG: PONG}
+
+
+class Sink(Protocol):
+    """Who is told. `now` is the time of the chunk that completed the frame."""
+
+    def audio(self, length: int, now: float) -> None:
+        """A whole binary message of which no byte was asked for: the hot path."""
+
+    def message(self, opcode: int, length: int, payload: bytes | None, compressed: bool, now: float) -> None:
+        """A whole text or binary message. `payload` is its unmasked text, or head; None where it was too large."""
+
+    def control(self, opcode: int, payload: bytes, now: float) -> None:
+        """A close, ping or pong with its unmasked payload."""
+
+    def lost(self, reason: str) -> None:
+        """Framing is broken; nothing more will come from this direction."""
+
+
+def unmask(payload: bytes, mask: bytes) -> bytes:
+    """The payload XORed with its mask (RFC 6455 section 5.3); an empty mask changes nothing."""
+    size = len(payload)
+    if not mask or not size:
+        return payload
+    key = mask * (size // 4 + 1)
+    return (int.from_bytes(payload, "big") ^ int.from_bytes(key[:size], "big")).to_bytes(size, "big")
+
+
+class FrameScanner:
+    """Scans one direction. `head` is how much of every tenth binary message is asked for.
+
+    `deflate` says that both ends agreed on permessage-deflate, which gives RSV1 a meaning (RFC 7692);
+    compressed messages are kept whole, up to the bound of text, since nothing can be told of them otherwise.
+    """
+
+    __slots__ = ("_captured", "_compressed", "_done", "_first", "_frame_length", "_header", "_left", "_mask", "_message_length",
+                 "_opcode", "_sink", "_text", "_want", "binary_type", "deflate", "head", "is_lost", "traffic")
+
+    def __init__(self, sink: Sink, traffic: Traffic, binary_type: int = BINARY) -> None:
+        self._sink = sink
+        self.traffic = traffic
+        self.binary_type = binary_type
+        self.head = 0
+        self.deflate = False
+        self.is_lost = False
+        self._done = False  # a close has passed: what follows is no longer frames (RFC 6455 section 1.4)
+        self._header: bytes | None = b""  # the cut header so far; None while inside a payload
+        self._first = 0
+        self._frame_length = 0
+        self._left = 0
+        self._mask = b""
+        self._want = 0
+        self._captured = bytearray()
+        self._opcode = 0  # of the message that is open, 0 when none is
+        self._compressed = False
+        self._message_length = 0
+        self._text = bytearray()  # what is kept of the open message
+
+    def feed(self, data: bytes, now: float) -> None:
+        """Bytes in the order they crossed. Never raises by itself, whatever they are."""
+        size = len(data)
+        self.traffic.wire_bytes += size
+        if self._header == b"" and not self._opcode and size > 1 and not self.is_lost and not self._done:
+            first = data[0]
+            second = data[1]
+            length = second & 0x7F
+            start = 2
+            if length > 125:
+                length = data[2] << 8 | data[3] if length == 126 and size > 3 else LARGER
+                start = 4
+            if second & 0x80:
+                start += 4
+            if start + length == size:
+                if first == WHOLE_BINARY:
+                    kind, traffic = self.binary_type, self.traffic
+                    traffic.frames[kind] = count = traffic.frames[kind] + 1
+                    traffic.bytes[kind] += length
+                    if not length or (count % SAMPLED == 1 and self.head):
+                        payload = data[start : start + self.head]
+                        mask = data[start - 4 : start] if second & 0x80 else b""
+                        self._sink.message(OP_BINARY, length, unmask(payload, mask), False, now)
+                    else:
+                        self._sink.audio(length, now)
+                    return
+                if first == WHOLE_TEXT and length:
+                    self.traffic.frames[TEXT] += 1
+                    self.traffic.bytes[TEXT] += length
+                    payload = data[start:]
+                    self._sink.message(OP_TEXT, length, unmask(payload, data[start - 4 : start]) if second & 0x80 else payload, False, now)
+                    return
+        self._scan(data, now)
+
+    @property
+    def at_boundary(self) -> bool:
+        """Whether the stream stands between two messages."""
+        return self._header == b"" and not self._opcode
+
+    def _scan(self, data: bytes, now: float) -> None:
+        at, size = 0, len(data)
+        while at < size and not self.is_lost and not self._done:
+            at = self._payload(data, at, now) if self._header is None else self._step(data, at, now)
+
+    def _step(self, data: bytes, at: int, now: float) -> int:
+        """Reads a header, or keeps what there is of it. Returns where to go on."""
+        kept = self._header or b""
+        head = kept + data[at : at + 14 - len(kept)]
+        need = 2
+        if len(head) >= 2:
+            need += {126: 2, 127: 8}.get(head[1] & 0x7F, 0) + (4 if head[1] & 0x80 else 0)
+        if len(head) < need:
+            self._header = head
+            return len(data)
+        length = head[1] & 0x7F
+        after = 2
+        if length > 125:
+            after = 4 if length == 126 else 10
+            length = int.from_bytes(head[2:after], "big")
+        self._header = None
+        self._mask = head[after:need] if head[1] & 0x80 else b""
+        self._open(head[0], length)
+        at += need - len(kept)
+        return at if self.is_lost or self._left else self._payload(data, at, now)
+
+    def _open(self, first: int, length: int) -> None:
+        """A header is complete: is it legal, and what of the payload is asked for?"""
+        opcode = first & 0x0F
+        reason = self._fault(first, opcode, length)
+        if reason:
+            self.is_lost = True
+            self._sink.lost(reason)
+            return
+        self._first, self._frame_length, self._left, self._captured = first, length, length, bytearray()
+        if opcode >= OP_CLOSE:
+            self._want = length
+            return
+        if opcode:
+            self._opcode, self._compressed, self._message_length, self._text = opcode, bool(first & RSV1), 0, bytearray()
+        whole = self._opcode == OP_TEXT or self._compressed
+        sampled = (self.traffic.frames[self.binary_type] + (1 if opcode else 0)) % SAMPLED == 1
+        room = (LARGEST_TEXT if whole else self.head if sampled else 0) - self._message_length
+        self._want = min(length, max(room, 0))
+
+    def _fault(self, first: int, opcode: int, length: int) -> str | None:
+        if first & RSV & ~(RSV1 if self.deflate else 0):
+            return "reserved_bits"
+        if opcode not in _TYPES:
+            return "reserved_opcode"
+        if length >> 63:
+            return "length"
+        if opcode >= OP_CLOSE:
+            return "control_frame" if length > LARGEST_CONTROL or not first & FIN or first & RSV1 else None
+        if (opcode == OP_CONTINUATION) != bool(self._opcode) or (opcode == OP_CONTINUATION and first & RSV1):
+            return "continuation"
+        return None
+
+    def _payload(self, data: bytes, at: int, now: float) -> int:
+        take = min(self._left, len(data) - at)
+        missing = self._want - len(self._captured)
+        if missing > 0:
+            self._captured += data[at : at + min(missing, take)]
+        self._left -= take
+        if not self._left:
+            self._header = b""
+            self._complete(now)
+        return at + take
+
+    def _complete(self, now: float) -> None:
+        opcode, length = self._first & 0x0F, self._frame_length
+        kind = self.binary_type if opcode == OP_BINARY else _TYPES[opcode]
+        self.traffic.frames[kind] += 1
+        self.traffic.bytes[kind] += length
+        captured = unmask(bytes(self._captured), self._mask)
+        if opcode >= OP_CLOSE:
+            self._done = opcode == OP_CLOSE
+            self._sink.control(opcode, captured, now)
+            return
+        self._message_length += length
+        self._text += captured
+        if self._first & FIN:
+            self._message(now)
+
+    def _message(self, now: float) -> None:
+        opcode, length, compressed = self._opcode, self._message_length, self._compressed
+        whole = opcode == OP_TEXT or compressed
+        payload = bytes(self._text) if not whole or length <= LARGEST_TEXT else None
+        self._opcode, self._compressed, self._text = 0, False, bytearray()
+        if opcode == OP_BINARY and length and not payload:
+            self._sink.audio(length, now)
+        else:
+            self._sink.message(opcode, length, payload, compressed, now)
+
+
+def close_payload(payload: bytes) -> tuple[int | None, str | None]:
+    """Code and reason of a close frame as it was sent, illegal ones included (RFC 6455 section 5.5.1).
+
+    An empty payload gives (None, None). A reason that is not UTF-8 keeps its readable part.
+    """
+    if len(payload) < 2:
+        return None, None
+    return int.from_bytes(payload[:2], "big"), payload[2:].decode("utf-8", "replace") or None
