@@ -1,0 +1,163 @@
+"""No key survives, wherever it is planted; what is no key stays readable; and no text takes long."""
+
+from __future__ import annotations
+
+import base64
+import json
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.core.redact import LONGEST, SENSITIVE_HEADERS, SENSITIVE_QUERY, is_sensitive, redact, redact_header, redact_target
+
+SHORT_KEYS = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", min_size=6, max_size=40).map(lambda s: "Zq9" + s)
+"""Known for keys only by the name beside them."""
+
+
+def _long(draw_bytes: bytes, form: int) -> str:
+    return [draw_bytes.hex(), base64.b64encode(draw_bytes).decode(), base64.urlsafe_b64encode(draw_bytes).decode()][form]
+
+
+LONG_KEYS = st.builds(
+    _long, st.randoms(use_true_random=False).map(lambda r: bytes(r.getrandbits(8) for _ in range(r.randint(20, 48)))), st.integers(0, 2)
+)
+"""Known for keys by their looks alone."""
+TEXTS = st.text(max_size=60)
+
+PLACES = [
+    "Authorization: Token {}",
+    "authorization: {}\r\nHost: example.com",
+    "Cookie: theme=dark; session={}",
+    "Sec-WebSocket-Protocol: token, {}",
+    "ClientResponseError(403, url='wss://api.example.com/v1/listen?model=m&token={}')",
+    "URL('https://user:{}@example.com/path')",
+    "https://bucket.example.com/a.wav?X-Amz-Date=20260101&X-Amz-Signature={}",
+    "GET /v1/listen?model=nova-2&api_key={}&x=1 HTTP/1.1",
+    "GET /v1/listen?%74oken={} HTTP/1.1",
+    "/v1/listen?next=https%3A%2F%2Fexample.com%3Ftoken%3D{}",
+    "Invalid session token: {}",
+    "Incorrect API key provided: {}.",
+    '{{"type":"error","token":"{}"}}',
+    '"{{\\"sessionKey\\": \\"{}\\"}}"',
+    "<CIMultiDictProxy('Host': 'example.com', 'Authorization': 'Token {}')>",
+    "((b'Host', b'example.com'), (b'X-Api-Key', b'{}'))",
+    "protocols=('token', '{}')",
+    "no project for key '{}'",
+    "password = {}",
+    "Bearer {}",
+    "got ELSA {} here",
+    "used oak_{} there",
+    "used sk-{} there",
+    "eyJ{}.eyJhIjoxfQ.c2ln",
+    "webhook_auth_header_value={}&speech_model=universal",
+]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@given(key=SHORT_KEYS, before=TEXTS, after=TEXTS)
+def test_a_planted_key_never_survives(place: str, key: str, before: str, after: str) -> None:
+    assert key not in redact(f"{before} {place.format(key)} {after}")
+
+
+@given(key=LONG_KEYS, before=TEXTS, after=TEXTS)
+def test_a_long_key_needs_no_name_beside_it(key: str, before: str, after: str) -> None:
+    assert key not in redact(f"{before} {key} {after}")
+    assert key.rstrip("=") not in redact_target(f"/v1/listen?model={quote(key)}")
+
+
+@given(key=LONG_KEYS, length=st.integers(4000, 4200))
+def test_a_key_that_the_cut_goes_through_goes_as_a_whole(key: str, length: int) -> None:
+    # So much of it is a URL's query that what is left is short enough to show the end.
+    shown = redact("https://h/?" + "x" * (length - 20) + " " + key)
+    assert not any(key[:size] in shown for size in range(8, len(key)))
+
+
+@given(st.text())
+def test_any_text_comes_out_short_and_on_one_line(text: str) -> None:
+    for shown in (redact(text), redact_target(text), redact_header("Dg-Error", text)):
+        assert len(shown) <= LONGEST
+        assert shown.isprintable()
+        shown.encode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Input Duration Violation: 20.0 ms. Expected between 50 and 1000 ms",
+        "See Error message for details",
+        "The session token has expired",
+        "Too many concurrent sessions (token bucket)",
+        "request 550e8400-e29b-41d4-a716-446655440000 failed",
+        "no such model universal-streaming-multilingual, client_no_context_takeover",
+        "Cannot connect to host example.com:443 ssl:default [Connect call failed ('127.0.0.1', 443)]",
+        "ClientConnectorCertificateError at https://example.com:8443/v1/listen",
+        "/v1/projects/demo/recordings/listen?model=nova-2-conversationalai&keyterm=two%20words&tag",
+        "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)",
+        "keywords: snow, monkeys: two",
+    ],
+)
+def test_what_is_no_key_stays(text: str) -> None:
+    assert redact(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Authorization: Token abc def\r\nHost: x", "Authorization: ***  Host: x"),
+        ("wss://u:p@h:443/v1?model=m&token=abc#x", "wss://***@h:443/v1?model=***&token=***"),
+        ("http://user:pa?ss@host/", "http://***?***"),
+        ("write to someone@example.com", "write to ***"),
+        ("a\x00b\x1b[31mc\u202ed\ud800", "a b [31mc d "),
+        ("x " * 600, "x " * 255 + "x…"),
+        ("x" * 5000, ""),
+    ],
+)
+def test_how_it_looks(text: str, shown: str) -> None:
+    assert redact(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("target", "shown"),
+    [
+        ("/v1/listen", "/v1/listen"),
+        ("/v1/listen?", "/v1/listen?"),
+        ("/v1/listen?model=nova-2&language=en&tag", "/v1/listen?model=nova-2&language=en&tag"),
+        ("/v1/listen?token=abc&Api_Key=abc&sessionKey=abc&empty=&token=", "/v1/listen?token=***&Api_Key=***&sessionKey=***&empty=&token="),
+        ("/v3/ws?callback=https%3A%2F%2Fh%2F&x=Bearer%20abc", "/v3/ws?callback=***&x=***"),
+        ("/a\r\nb?c=d\x00", "/a  b?c=d "),
+        ("/" + "a/" * 400, "/" + "a/" * 255 + "…"),
+    ],
+)
+def test_a_target_keeps_path_and_names(target: str, shown: str) -> None:
+    assert redact_target(target) == shown
+
+
+def test_headers() -> None:
+    assert {redact_header(name.title(), "abc") for name in SENSITIVE_HEADERS | {"x-some-token"}} == {"***"}
+    assert redact_header("Content-Type", "application/json") == "application/json"
+    assert redact_header("Location", "https://example.com/x?token=abc") == "https://example.com/x?token=***"
+
+
+def test_names() -> None:
+    assert all(map(is_sensitive, SENSITIVE_QUERY))
+    assert all(map(is_sensitive, ("client_secret", "aai_token", "X-Amz-Expires", "%74oken")))
+    assert not any(map(is_sensitive, ("model", "keyterm", "keywords", "tokens", "monkey", "")))
+
+
+@pytest.mark.parametrize("name", sorted(SENSITIVE_QUERY))
+def test_each_sensitive_name_is_known_in_json_and_query(name: str) -> None:
+    assert "hidden" not in redact(json.dumps({name: "hidden"}))
+    assert "hidden" not in redact(f"a=b&{name}=hidden&c=d")
+
+
+@pytest.mark.parametrize(
+    "part", ["a", "a@", "eyJ", "key=", 'token"', "\\", "-", "a-", "Aa", "?a=?", "a=%3F&", "x-amz-", "token ", "://", "sk-", '"', "token="]
+)
+def test_no_text_makes_it_run_away(part: str) -> None:
+    # Ten million characters: done by the per-test limit only if what is looked at is bounded and each search linear.
+    text = part * (10_000_000 // len(part))
+    for shown in (redact(text), redact("token" + text), redact_target("/?" + text)):
+        assert len(shown) <= LONGEST
