@@ -14,6 +14,7 @@ an audio frame costs one method call; everything else goes through `_step`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from proxy.core.tally import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Traffic
@@ -37,8 +38,9 @@ _TYPES: Final = {OP_CONTINUATION: CONTINUATION, OP_TEXT: TEXT, OP_BINARY: BINARY
 class Sink(Protocol):
     """Who is told. `now` is the time of the chunk that completed the frame."""
 
-    def audio(self, length: int, now: float) -> None:
-        """A whole binary message of which no byte was asked for: the hot path."""
+    @property
+    def audio(self) -> Callable[[int, float], None]:
+        """Called with length and now for a whole binary message of which no byte was asked for: the hot path."""
 
     def message(self, opcode: int, length: int, payload: bytes | None, compressed: bool, now: float) -> None:
         """A whole text or binary message. `payload` is its unmasked text, or head; None where it was too large."""
@@ -66,11 +68,12 @@ class FrameScanner:
     compressed messages are kept whole, up to the bound of text, since nothing can be told of them otherwise.
     """
 
-    __slots__ = ("_captured", "_compressed", "_done", "_first", "_frame_length", "_header", "_left", "_mask", "_message_length",
-                 "_opcode", "_sink", "_text", "_want", "binary_type", "deflate", "head", "is_lost", "traffic")
+    __slots__ = ("_audio", "_captured", "_compressed", "_done", "_first", "_frame_length", "_header", "_left", "_mask", "_message_length",
+                 "_opcode", "_text", "_want", "binary_type", "deflate", "head", "is_lost", "sink", "traffic")
 
     def __init__(self, sink: Sink, traffic: Traffic, binary_type: int = BINARY) -> None:
-        self._sink = sink
+        self.sink = sink
+        self._audio = sink.audio
         self.traffic = traffic
         self.binary_type = binary_type
         self.head = 0
@@ -111,15 +114,15 @@ class FrameScanner:
                     if not length or (count % SAMPLED == 1 and self.head):
                         payload = data[start : start + self.head]
                         mask = data[start - 4 : start] if second & 0x80 else b""
-                        self._sink.message(OP_BINARY, length, unmask(payload, mask), False, now)
+                        self.sink.message(OP_BINARY, length, unmask(payload, mask), False, now)
                     else:
-                        self._sink.audio(length, now)
+                        self._audio(length, now)
                     return
                 if first == WHOLE_TEXT and length:
                     self.traffic.frames[TEXT] += 1
                     self.traffic.bytes[TEXT] += length
                     payload = data[start:]
-                    self._sink.message(OP_TEXT, length, unmask(payload, data[start - 4 : start]) if second & 0x80 else payload, False, now)
+                    self.sink.message(OP_TEXT, length, unmask(payload, data[start - 4 : start]) if second & 0x80 else payload, False, now)
                     return
         self._scan(data, now)
 
@@ -160,7 +163,7 @@ class FrameScanner:
         reason = self._fault(first, opcode, length)
         if reason:
             self.is_lost = True
-            self._sink.lost(reason)
+            self.sink.lost(reason)
             return
         self._first, self._frame_length, self._left, self._captured = first, length, length, bytearray()
         if opcode >= OP_CLOSE:
@@ -205,7 +208,7 @@ class FrameScanner:
         captured = unmask(bytes(self._captured), self._mask)
         if opcode >= OP_CLOSE:
             self._done = opcode == OP_CLOSE
-            self._sink.control(opcode, captured, now)
+            self.sink.control(opcode, captured, now)
             return
         self._message_length += length
         self._text += captured
@@ -218,9 +221,9 @@ class FrameScanner:
         payload = bytes(self._text) if not whole or length <= LARGEST_TEXT else None
         self._opcode, self._compressed, self._text = 0, False, bytearray()
         if opcode == OP_BINARY and length and not payload:
-            self._sink.audio(length, now)
+            self._audio(length, now)
         else:
-            self._sink.message(opcode, length, payload, compressed, now)
+            self.sink.message(opcode, length, payload, compressed, now)
 
 
 def close_payload(payload: bytes) -> tuple[int | None, str | None]:

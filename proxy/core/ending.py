@@ -1,0 +1,131 @@
+"""How a session ended: who did what first, and what that comes to.
+
+Owns first-cause logic. A failing session ends in a cascade: an error frame, a close, the other side's close, FINs. The
+first act that ends a session says who began it (`initiated_by`), the first close, FIN or RST who ended it (`ended_by`);
+what follows is consequence and never overwrites them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.core.claim import Claim
+from proxy.core.classify import Classifier, Meaning
+from proxy.core.own import own_meaning
+from proxy.core.profile import Profile
+from proxy.core.verdict import DEFAULTS, Category, Outcome, Phase, Side, Transport
+from proxy.core.wire import close_payload
+
+FULL_LENGTH: Final = 0.98
+"""The share of its maximum that a session must have reached for its expiry to be a normal end."""
+
+
+@dataclass(slots=True)
+class SeenClose:
+    code: int | None
+    reason: str | None
+    at: float
+
+
+class Ending:
+    """Acts, in the order in which they were seen."""
+
+    __slots__ = ("client_close", "client_left", "drained", "ended_by", "fatal_error", "goodbye", "initiated_by", "own_code", "transport",
+                 "vendor_close")
+
+    def __init__(self) -> None:
+        self.initiated_by = Side.UNKNOWN
+        self.ended_by = Side.UNKNOWN
+        self.client_close: SeenClose | None = None
+        self.vendor_close: SeenClose | None = None
+        self.transport: Transport | None = None  # of a leg that ended without a close frame
+        self.fatal_error = False
+        self.goodbye = False  # the vendor's own last message was seen
+        self.client_left = False  # before there was an answer
+        self.drained = False
+        self.own_code: str | None = None
+
+    def began(self, side: Side) -> None:
+        if self.initiated_by is Side.UNKNOWN:
+            self.initiated_by = side
+
+    def ended(self, side: Side) -> None:
+        self.began(side)
+        if self.ended_by is Side.UNKNOWN:
+            self.ended_by = side
+
+    @property
+    def closing(self) -> bool:
+        return self.client_close is not None or self.vendor_close is not None
+
+    def closed(self, side: Side, payload: bytes, now: float) -> None:
+        """A close frame from a side; only its first counts."""
+        code, reason = close_payload(payload)
+        close = SeenClose(code, reason, now)
+        if side is Side.CLIENT and self.client_close is None:
+            self.client_close = close
+        elif side is Side.VENDOR and self.vendor_close is None:
+            self.vendor_close = close
+        self.ended(side)
+
+    def lost(self, side: Side, transport: Transport) -> None:
+        """A leg ended below WebSocket. After a close frame, or after the other leg, that is only the consequence."""
+        if self.ended_by is Side.UNKNOWN and not self.closing:
+            self.transport = transport
+        self.ended(side)
+
+    def complete(self, claim: Claim, profile: Profile) -> None:
+        """Writes the closes into the claim. The vendor's counts before an answer to its error frame."""
+        ours_first = self.ended_by is Side.CLIENT and not (self.fatal_error and self.vendor_close)
+        order = ((self.client_close, Side.CLIENT), (self.vendor_close, Side.VENDOR))
+        for close, side in order if ours_first else order[::-1]:
+            if close is not None:
+                claim.closed(profile, close.code if close.code is not None else 1005, close.reason, side)
+                break
+        if not self.closing:
+            claim.transport = self.transport
+        claim.ended_by = self.ended_by
+
+
+def outcome_of(ending: Ending, claim: Claim, classifier: Classifier | None, has_end: bool, full_length: bool) -> tuple[Outcome, Meaning]:
+    """What it all comes to. `classifier` is None only where we refused before a vendor was known."""
+    if ending.own_code is not None or classifier is None:
+        return Outcome.REFUSED_HERE, own_meaning(ending.own_code or "sidecar_internal")
+    meaning = classifier.classify(claim)
+    if ending.drained:
+        return Outcome.DRAINED, own_meaning("sidecar_draining")
+    if claim.phase is Phase.WEBSOCKET_CONNECT:
+        return _before_open(ending, claim, meaning)
+    if meaning.category is Category.SESSION_EXPIRED and full_length:
+        return Outcome.OK, meaning
+    if ending.fatal_error or not (meaning.ok or _client_just_left(ending)):
+        return (Outcome.OK, NORMAL) if _ended_well(ending, claim) else (Outcome.ERROR, meaning)
+    if ending.ended_by is Side.CLIENT and has_end and not claim.end_sent:
+        return Outcome.ABANDONED, _abandoned(claim)
+    return Outcome.OK, NORMAL if _client_just_left(ending) else meaning
+
+
+def _before_open(ending: Ending, claim: Claim, meaning: Meaning) -> tuple[Outcome, Meaning]:
+    if ending.client_left:
+        return Outcome.ABANDONED, _abandoned(claim)
+    return (Outcome.REFUSED_BY_VENDOR if claim.http_status is not None else Outcome.ERROR), meaning
+
+
+def _client_just_left(ending: Ending) -> bool:
+    return ending.transport is not None and ending.ended_by is Side.CLIENT
+
+
+def _ended_well(ending: Ending, claim: Claim) -> bool:
+    """The vendor said goodbye when asked to, and then dropped the connection without a close frame."""
+    return not ending.fatal_error and ending.transport is not None and ending.goodbye and bool(claim.end_sent)
+
+
+def _abandoned(claim: Claim) -> Meaning:
+    owner, retry = DEFAULTS[Category.PROTOCOL]
+    code = f"{claim.close_code}_abandoned" if claim.close_code is not None else f"transport_{claim.transport or Transport.EOF}"
+    return Meaning(code, "abandoned", Category.PROTOCOL, owner, retry, hint=(
+        "The client left without the vendor's end message: the vendor may go on billing until it notices."))
+
+
+NORMAL: Final = Meaning("normal", "normal", Category.NORMAL, *DEFAULTS[Category.NORMAL], ok=True)

@@ -1,0 +1,153 @@
+"""From a session that is over to its one report.
+
+Owns nothing but the joining: outcome and meaning (ending), what was said (claim), what was measured (clocks, delivery).
+Every string of a peer's goes through redaction here, and nowhere else, on its way out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from proxy.core.ending import FULL_LENGTH, SeenClose, outcome_of
+from proxy.core.redact import redact
+from proxy.core.report import AudioReport, Close, Fact, LatencyReport, Report, SelfReport, utc
+from proxy.core.session import Session
+from proxy.core.tally import FRAME_TYPES, Traffic
+from proxy.core.vendor import Request
+from proxy.core.verdict import Verdict
+
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)")
+
+
+def report_of(session: Session, now: float, correlation: Mapping[str, Sequence[str]] | None = None) -> Report:
+    """The report at `now`. `correlation` has the header and query names whose values are the application's own ids."""
+    return Report(
+        session_id=session.session_id,
+        listener=session.listener,
+        trace_id=_trace_id(session.request),
+        started_at=utc(session.wall),
+        ready_at=_at(session, session.ready_at),
+        ended_at=utc(session.wall + now - session.started_at),
+        duration_seconds=round(now - session.started_at, 3),
+        verdict=_verdict(session, now),
+        client_close=_close(session, session.ending.client_close),
+        vendor_close=_close(session, session.ending.vendor_close),
+        self_=SelfReport(round(session.loop_lag_max, 4), session.buffered_max),
+        audio=_audio(session),
+        latency=_latency(session),
+        traffic={"to_vendor": _traffic(session.to_vendor), "to_client": _traffic(session.to_client)},
+        facts=[Fact(name, utc(session.wall + at - session.started_at)) for name, at in session.facts.items()],
+        inspection=session.inspection,
+        correlation=correlated(session.request, correlation or {}),
+    )
+
+
+def _verdict(session: Session, now: float) -> Verdict:
+    ending, claim = session.ending, session.claim
+    if session.clock.chunks and claim.audio_sent is False:
+        claim.audio_sent = True
+    ending.complete(claim, session.vendor_profile.profile)
+    outcome, meaning = outcome_of(ending, claim, session.vendor_profile.classifier, bool(session.spec and session.spec.has_end),
+                                  _full_length(session, now))
+    close = ending.vendor_close if claim.close_by == "vendor" else ending.client_close
+    return Verdict(
+        vendor=session.vendor,
+        endpoint=session.endpoint,
+        outcome=outcome,
+        phase=claim.phase,
+        code=meaning.code,
+        rule=meaning.rule,
+        category=meaning.category,
+        owner=meaning.owner,
+        rule_owner=meaning.owner,
+        retry=meaning.retry,
+        retry_after_seconds=claim.retry_after,
+        initiated_by=ending.initiated_by,
+        ended_by=ending.ended_by,
+        http_status=claim.http_status,
+        server_code=_clean(claim.told.server_code),
+        server_title=_clean(claim.told.server_title),
+        server_detail=_clean(claim.told.server_detail),
+        connection_id=_clean(session.connection_id or claim.told.connection_id),
+        req_id=_clean(session.req_id or claim.told.req_id),
+        close_code=close.code if close else None,
+        close_reason=_clean(close.reason) if close else None,
+        hint=meaning.hint,
+    )
+
+
+def _full_length(session: Session, now: float) -> bool:
+    """Whether the session lasted as long as the vendor lets one last: its own word for it, or the profile's."""
+    limit = session.spec.spec.limits.session_seconds if session.spec else None
+    if session.expires_at is not None:
+        limit = session.expires_at - session.wall
+    return limit is not None and now - session.started_at >= FULL_LENGTH * limit
+
+
+def _audio(session: Session) -> AudioReport:
+    clock, audio, declared = session.clock, session.audio, session.audio_format
+    report = AudioReport(declared.name, declared.sample_rate, declared.channels if clock.timed else None)
+    report.reported_seconds = session.claim.reported_seconds
+    report.gap_seconds_max = _rounded(clock.gap_max) if clock.chunks > 1 else None
+    if clock.timed:
+        report.read_seconds, report.written_seconds = _rounded(audio.read), _rounded(audio.written)
+        report.delivered_seconds = _rounded(audio.delivered) if session.delivery.known else None
+        report.silent_seconds = _rounded(audio.silent)
+        report.rate_ratio = _rounded(clock.rate())
+        if clock.chunks:
+            report.chunk_seconds_min, report.chunk_seconds_max = _rounded(clock.chunk_min), _rounded(clock.chunk_max)
+            report.lead_seconds_max = _rounded(clock.lead_max)
+    return report
+
+
+def _latency(session: Session) -> LatencyReport:
+    results = session.results
+    return LatencyReport(
+        ready_seconds=_rounded(session.ready_at - session.started_at) if session.ready_at is not None else None,
+        first_result_seconds=_rounded(results.first_seconds),
+        result_lag_seconds_last=_rounded(results.lag_last),
+        result_lag_seconds_max=_rounded(results.lag_max),
+        results=results.results,
+        finals=results.finals,
+    )
+
+
+def _traffic(traffic: Traffic) -> dict[str, Any]:
+    return {
+        "wire_bytes": traffic.wire_bytes,
+        "frames": {name: n for name, n in zip(FRAME_TYPES, traffic.frames, strict=True) if n},
+        "bytes": {name: n for name, n in zip(FRAME_TYPES, traffic.bytes, strict=True) if n},
+    }
+
+
+def _close(session: Session, close: SeenClose | None) -> Close | None:
+    if close is None:
+        return None
+    return Close(close.code, _clean(close.reason), utc(session.wall + close.at - session.started_at))
+
+
+def correlated(request: Request, names: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The application's own ids, by the names the settings give under `headers` and `query`."""
+    found = {name: request.headers.get(name.lower()) for name in names.get("headers", ())}
+    found |= {name: request.query.get(name) for name in names.get("query", ())}
+    return {name: redact(value) for name, value in found.items() if value}
+
+
+def _trace_id(request: Request) -> str | None:
+    """The trace id of a W3C `traceparent`, if the client sent a valid one."""
+    match = _TRACEPARENT.match(request.headers.get("traceparent", ""))
+    return match[1] if match else None
+
+
+def _at(session: Session, at: float | None) -> str | None:
+    return utc(session.wall + at - session.started_at) if at is not None else None
+
+
+def _clean(text: str | None) -> str | None:
+    return redact(text) if text else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return round(value, 4) if value is not None else None

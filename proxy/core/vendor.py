@@ -1,0 +1,101 @@
+"""One vendor, ready for use: its profile with everything compiled that sessions share.
+
+Made once when the settings are loaded. Finds the route of a request and what the request declares; holds no session's
+state. Also the place where paths are compared, so that nothing but this decides where a request may go.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl
+
+from proxy.core.audio import UNTIMED, WIDTHS, AudioFormat
+from proxy.core.classify import Classifier
+from proxy.core.inspect import Inspector
+from proxy.core.profile import Common, Declared, Endpoint, Profile, Route
+
+QUERY_FIELDS: Final = 1000
+
+
+@dataclass(slots=True)
+class Request:
+    """The client's upgrade request, as far as a session looks at it. Header names in lower case, the first of several."""
+
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+
+    @classmethod
+    def of(cls, raw_path: str, headers: dict[str, str]) -> Request:
+        path, _, query = raw_path.partition("?")
+        return cls(path, parse_query(query), headers)
+
+    def declared(self, where: Declared) -> str | None:
+        if where.query is not None and where.query in self.query:
+            return self.query[where.query]
+        if where.header is not None and where.header.lower() in self.headers:
+            return self.headers[where.header.lower()]
+        return where.default
+
+
+def parse_query(query: str) -> dict[str, str]:
+    """The first value of each key; nothing of a query with absurdly many fields."""
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=QUERY_FIELDS)
+    except ValueError:
+        return {}
+    return dict(reversed(pairs))
+
+
+class CompiledEndpoint:
+    """An endpoint with its inspectors."""
+
+    __slots__ = ("client", "has_end", "name", "server", "spec")
+
+    def __init__(self, name: str, spec: Endpoint) -> None:
+        self.name = name
+        self.spec = spec
+        self.client = Inspector(spec.client)
+        self.server = Inspector(spec.server)
+        kinds = [m for group in spec.client.kinds.values() for m in group] + list(spec.client.untyped)
+        self.has_end = spec.empty_binary == "end" or any(m.role == "end" for m in kinds)
+
+    def audio_format(self, request: Request) -> AudioFormat:
+        """What the request declares; UNTIMED for anything that does not say enough."""
+        audio = self.spec.audio
+        encoding = request.declared(audio.encoding)
+        name = audio.formats.get(encoding.lower(), "opaque") if encoding else "opaque"
+        rate = _positive(request.declared(audio.sample_rate))
+        channels = _positive(request.declared(audio.channels)) or 1
+        return AudioFormat(name, rate, channels) if name in WIDTHS and rate else UNTIMED
+
+
+class Vendor:
+    """A compiled profile."""
+
+    __slots__ = ("classifier", "endpoints", "name", "profile")
+
+    def __init__(self, profile: Profile, common: Common) -> None:
+        self.name = profile.vendor
+        self.profile = profile
+        self.classifier = Classifier(profile, common)
+        self.endpoints = {name: CompiledEndpoint(name, spec) for name, spec in profile.endpoints.items()}
+
+    def route(self, raw_path: str) -> Route | None:
+        """The route with the longest prefix of whole segments; None where there is none, or where the path hides its way."""
+        path = raw_path.partition("?")[0]
+        if not path.startswith("/") or _hides(path):
+            return None
+        fits = [r for r in self.profile.routes if path == r.path or path.startswith(r.path.rstrip("/") + "/")]
+        return max(fits, key=lambda r: len(r.path), default=None)
+
+
+def _hides(path: str) -> bool:
+    """Dot segments, plain or escaped, and back slashes: another server might read another path out of them."""
+    lowered = path.lower().replace("%2e", ".").replace("%2f", "/").replace("%5c", "\\")
+    return "\\" in lowered or any(segment in (".", "..") for segment in lowered.split("/"))
+
+
+def _positive(value: str | None) -> int | None:
+    return int(value) if value is not None and value.isascii() and value.isdigit() and 0 < len(value) < 8 and int(value) else None
