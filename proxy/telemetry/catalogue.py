@@ -1,0 +1,164 @@
+"""The one list of metrics: name, kind, unit, help, labels and buckets.
+
+Code, METRICS.md and (in time) dashboards and rules are checked against it. It holds no values and knows of no session.
+`python -m proxy.telemetry.catalogue` prints METRICS.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Literal
+
+from proxy.core import tally
+from proxy.core.verdict import Category, Outcome, Owner, Phase, Retry, Side
+
+PREFIX: Final = "earwitness_"
+
+DIRECTIONS: Final = ("to_vendor", "to_client")
+AUDIO_STAGES: Final = ("read", "written", "delivered", "reported")
+DIAL_STAGES: Final = ("dns", "tcp", "tls", "upgrade")
+REJECTED: Final = ("bad_request", "upgrade_required", "timeout", "tls")
+INSPECTED: Final = ("framing", "deflate", "message", "session")
+RESULT_KINDS: Final = ("interim", "final")
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """`name` bears prefix, unit and `_total`, as it is scraped. Buckets are upper bounds, without +Inf."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    unit: str
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+def _counter(name: str, unit: str, labels: str, text: str) -> Metric:
+    return Metric(f"{PREFIX}{name}_total", "counter", unit, text, tuple(labels.split()))
+
+
+def _gauge(name: str, unit: str, labels: str, text: str) -> Metric:
+    return Metric(PREFIX + name, "gauge", unit, text, tuple(labels.split()))
+
+
+def _histogram(name: str, unit: str, labels: str, buckets: tuple[float, ...], text: str) -> Metric:
+    return Metric(PREFIX + name, "histogram", unit, text, tuple(labels.split()), buckets)
+
+
+METRICS: Final = (
+    _counter("sessions_started", "", "listener vendor endpoint", "Sessions begun: upgrade requests whose head was read."),
+    _gauge("sessions_active", "", "listener vendor endpoint", "Sessions that are open. Started less active is ended, always."),
+    _counter("sessions_ended", "", "listener vendor endpoint outcome owner initiated_by",
+             "Sessions ended, by how, whose problem it is, and who first did anything to end it."),
+    _counter("errors", "", "listener vendor endpoint phase code category owner retry",
+             "Sessions that ended in an error or were refused by the vendor: one for each, however many frames and closes told of it."),
+    _counter("warnings", "", "listener vendor code", "Errors told without ending the session, and facts noticed while it was open."),
+    _counter("requests_rejected", "", "reason", "Requests refused before there was a session."),
+    _histogram("dial_seconds", "seconds", "vendor stage", tally.DIAL_SECONDS, "Time to reach the vendor, by stage."),
+    _histogram("ready_seconds", "seconds", "vendor endpoint", tally.READY_SECONDS,
+               "From the client's request until the vendor was ready for audio."),
+    _histogram("session_seconds", "seconds", "vendor outcome", tally.SESSION_SECONDS, "How long sessions lasted, observed as they end."),
+    _counter("frames", "", "vendor direction type", "WebSocket frames relayed."),
+    _counter("frame_bytes", "bytes", "vendor direction type", "Payload bytes of WebSocket frames relayed."),
+    _counter("audio_seconds", "seconds", "listener vendor stage",
+             "Audio read from the client, written to the vendor's socket, delivered (acknowledged by the vendor's TCP), "
+             "and reported by the vendor itself."),
+    _counter("audio_silent_seconds", "seconds", "vendor", "Audio read from the client that was silent, estimated from samples."),
+    _histogram("audio_chunk_seconds", "seconds", "vendor", tally.CHUNK_SECONDS, "Duration of the client's audio messages."),
+    _histogram("audio_gap_seconds", "seconds", "vendor", tally.GAP_SECONDS, "Time between two audio messages of a client."),
+    _histogram("audio_rate_ratio", "ratio", "vendor", tally.RATE_RATIO, "Seconds of audio sent in a second, over windows of some seconds."),
+    _gauge("audio_lead_seconds", "seconds", "vendor", "The largest lead of audio over real time among open sessions."),
+    _histogram("first_result_seconds", "seconds", "vendor endpoint", tally.LATENCY_SECONDS,
+               "From when the first word's audio was written until its first result."),
+    _histogram("result_lag_seconds", "seconds", "vendor endpoint kind", tally.LATENCY_SECONDS,
+               "How far a result is behind the audio it speaks of, by the result's own position. "
+               "Not observed where the vendor gives none."),
+    _histogram("event_loop_lag_seconds", "seconds", "", tally.LAG_SECONDS, "How late a regular tick of the event loop came."),
+    _gauge("buffered_bytes", "bytes", "direction", "Bytes that wait in the buffers of open sessions."),
+    _gauge("undelivered_seconds", "seconds", "vendor", "Audio of open sessions that was written and is not yet acknowledged."),
+    _counter("inspection_errors", "", "vendor where", "Faults while looking into what passed. The session went on."),
+    _counter("sessions_uninspected", "", "vendor", "Sessions that ended with their inspection lost: relayed blind, at least in part."),
+    _gauge("build_info", "", "version", "Always 1; the version that runs."),
+    _gauge("error_info", "", "vendor code category owner retry", "Always 1; one for each known error, as its rule has it."),
+)
+
+BY_NAME: Final = {metric.name: metric for metric in METRICS}
+
+
+def _values(members: type[StrEnum] | tuple[str, ...]) -> str:
+    return ", ".join(f"`{member}`" for member in members)
+
+
+LABELS: Final = {
+    "listener": "the operator's name for the listener",
+    "vendor": "the vendor's profile",
+    "endpoint": "an endpoint of the profile",
+    "outcome": _values(Outcome),
+    "owner": f"who has to act: {_values(Owner)}",
+    "initiated_by": _values(Side),
+    "phase": _values(Phase),
+    "code": "an error's code in the profile or `unclassified`; of a warning: its message type or the fact",
+    "category": _values(Category),
+    "retry": _values(Retry),
+    "reason": _values(REJECTED),
+    "stage": f"of a dial: {_values(DIAL_STAGES)}; of audio: {_values(AUDIO_STAGES)}",
+    "direction": _values(DIRECTIONS),
+    "type": _values(tally.FRAME_TYPES),
+    "kind": _values(RESULT_KINDS),
+    "where": _values(INSPECTED),
+    "version": "of the running program",
+}
+"""Every label and its closed set. Ids, texts, close codes and reasons are never labels."""
+
+_HEAD: Final = """\
+# Metrics
+
+Generated from `proxy/telemetry/catalogue.py` by `python -m proxy.telemetry.catalogue > METRICS.md`; a test keeps the two equal.
+
+`/metrics` answers in Prometheus text, or in OpenMetrics where the `Accept` header asks for it. Units are base units. Beside these
+there are `process_*` and `python_*`. All are counted in memory by the running process: they start at 0 with it.
+"""
+
+_AT_REST: Final = """\
+## What is there before anything happened
+
+Only configured vendors have series. The label sets that can be foreseen exist at 0 from the start, so that the first error is an
+increase from 0 and not a series out of nowhere. To keep a listener at rest under 400 series, these are foreseen:
+
+- `errors_total`: each rule of the vendor's profile, with the rule's own owner and the phase that its condition or examples show, at the
+  endpoints that it names, or at the first endpoint of the profile if it names none; the rules that all vendors share and
+  `unclassified` at the first endpoint
+- `sessions_ended_total`: the usual ends (see `ENDS` in `proxy/telemetry/known.py`) at each endpoint
+- `session_seconds`: the outcomes `ok` and `error`
+- `warnings_total`: the facts, and the vendor's messages that warn
+- all label sets of every other metric
+
+Any other combination appears when it first happens: another endpoint, an owner that the evidence corrected, a rarer end. To count
+from nothing as well as from 0 in a query, sum over the labels that may be missing first.
+"""
+
+
+def markdown() -> Iterator[str]:
+    """METRICS.md, line by line."""
+    yield from _HEAD.splitlines()
+    yield from ("", "| name | kind | labels | what it is |", "|---|---|---|---|")
+    for metric in METRICS:
+        labels = ", ".join(f"`{label}`" for label in metric.labels) or "-"
+        yield f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help} |"
+    yield from ("", "## Labels", "", "| label | values |", "|---|---|")
+    for label, meaning in LABELS.items():
+        yield f"| `{label}` | {meaning} |"
+    yield from ("", "## Buckets", "", "Upper bounds; the vendors' published limits are bounds exactly.", "")
+    for metric in METRICS:
+        if metric.buckets:
+            yield f"- `{metric.name}`: {', '.join(f'{bound:g}' for bound in metric.buckets)}"
+    yield from ("", *_AT_REST.splitlines())
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write("\n".join(markdown()) + "\n")

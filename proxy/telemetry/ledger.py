@@ -1,0 +1,179 @@
+"""The process's own book: how many sessions there were, how they ended, and what all of them together carried.
+
+Plain numbers and dicts keyed by label values in the catalogue's order, written to a few times a session. What open sessions
+carry stays with them and is added up when somebody asks (see metrics). Used on the event loop's thread alone.
+
+A session is counted in once and out once. A slip in that is our own bug: strict ledgers (tests) raise `MiscountError`;
+else it is logged, added to `slips` and otherwise ignored, since no call may end over a number.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Hashable, Mapping
+from typing import Protocol, TypeVar
+
+from proxy.core.profile import Common, Profile
+from proxy.core.report import Report
+from proxy.core.tally import DIAL_SECONDS, LAG_SECONDS, SESSION_SECONDS, AudioSeconds, Histogram, Tables, Traffic
+from proxy.core.verdict import Inspection
+from proxy.telemetry import known
+from proxy.telemetry.catalogue import DIAL_STAGES, INSPECTED, REJECTED
+
+_LOG = logging.getLogger(__name__)
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class MiscountError(Exception):
+    """A session was counted twice, or out without having been counted in."""
+
+
+class Session(Protocol):
+    """What the book reads of a session. `buffered` is bytes to the vendor, to the client."""
+
+    @property
+    def listener(self) -> str: ...
+    @property
+    def vendor(self) -> str: ...
+    @property
+    def endpoint(self) -> str: ...
+    @property
+    def to_vendor(self) -> Traffic: ...
+    @property
+    def to_client(self) -> Traffic: ...
+    @property
+    def audio(self) -> AudioSeconds: ...
+    @property
+    def lead_seconds(self) -> float: ...
+    @property
+    def undelivered_seconds(self) -> float: ...
+    @property
+    def buffered(self) -> tuple[int, int]: ...
+
+
+Place = tuple[str, str, str]
+"""Listener, vendor, endpoint."""
+
+
+class Carried:
+    """What the finished sessions of one listener and vendor carried."""
+
+    __slots__ = ("audio", "to_client", "to_vendor")
+
+    def __init__(self) -> None:
+        self.to_vendor, self.to_client, self.audio = Traffic(), Traffic(), AudioSeconds()
+
+
+class Ledger:
+    """`listeners` maps each listener's name to its profile; their known label sets exist at 0."""
+
+    def __init__(self, listeners: Mapping[str, Profile], common: Common, *, strict: bool = False) -> None:
+        self._strict = strict
+        self.slips = 0
+        self.open: dict[int, tuple[Session, Place]] = {}
+        self.started_total: dict[Place, int] = {}
+        self.active: dict[Place, int] = {}
+        self.ended_total: dict[tuple[str, ...], int] = {}
+        self.errors: dict[tuple[str, ...], int] = {}
+        self.warnings: dict[tuple[str, str, str], int] = {}
+        self.rejections = dict.fromkeys(((reason,) for reason in REJECTED), 0)
+        self.dials: dict[tuple[str, str], Histogram] = {}
+        self.durations: dict[tuple[str, str], Histogram] = {}
+        self.tables_of: dict[tuple[str, str], Tables] = {}
+        self.finished: dict[tuple[str, str], Carried] = {}
+        self.inspection_errors: dict[tuple[str, str], int] = {}
+        self.uninspected: dict[tuple[str], int] = {}
+        self.error_info: dict[tuple[str, ...], int] = {}
+        self.lag = Histogram(LAG_SECONDS)
+        for listener, profile in listeners.items():
+            self._foresee(listener, profile, common)
+
+    def _foresee(self, listener: str, profile: Profile, common: Common) -> None:
+        vendor = profile.vendor
+        self.finished[listener, vendor] = Carried()
+        self.uninspected[(vendor,)] = 0
+        for endpoint in profile.endpoints:
+            self.tables(vendor, endpoint)
+            self.started_total[listener, vendor, endpoint] = self.active[listener, vendor, endpoint] = 0
+            self.ended_total.update({(listener, vendor, endpoint, *end): 0 for end in known.ENDS})
+        self.errors.update({(listener, vendor, *labels): 0 for labels in known.errors(profile, common)})
+        self.warnings.update({(listener, vendor, code): 0 for code in known.warnings(profile)})
+        self.inspection_errors.update({(vendor, where): 0 for where in INSPECTED})
+        self.error_info.update({(vendor, *meaning): 1 for meaning in known.meanings(profile, common)})
+        for stage in DIAL_STAGES:
+            _made(self.dials, (vendor, stage), lambda: Histogram(DIAL_SECONDS))
+        for outcome in known.TIMED_OUTCOMES:
+            _made(self.durations, (vendor, outcome), lambda: Histogram(SESSION_SECONDS))
+
+    def tables(self, vendor: str, endpoint: str) -> Tables:
+        """The histograms that all sessions of this vendor and endpoint write into; always the same object."""
+        return _made(self.tables_of, (vendor, endpoint), Tables)
+
+    def started(self, session: Session) -> None:
+        if id(session) in self.open:
+            self._slipped("a session was started twice")
+            return
+        place = session.listener, session.vendor, session.endpoint
+        self.open[id(session)] = session, place
+        _count(self.started_total, place)
+        _count(self.active, place)
+
+    def ended(self, session: Session, report: Report) -> None:
+        """The session is over and will count no more. Its place is the one it was started with."""
+        opened = self.open.pop(id(session), None)
+        if opened is None:
+            self._slipped("a session ended that was not open")
+            return
+        _, place = opened
+        listener, vendor, _ = place
+        verdict = report.verdict
+        self.active[place] -= 1
+        _count(self.ended_total, (*place, verdict.outcome, verdict.owner, verdict.initiated_by))
+        if verdict.outcome in known.FAILED:
+            _count(self.errors, (*place, verdict.phase or "", verdict.code, verdict.category, verdict.owner, verdict.retry))
+        if report.inspection is Inspection.LOST:
+            _count(self.uninspected, (vendor,))
+        _made(self.durations, (vendor, verdict.outcome), lambda: Histogram(SESSION_SECONDS)).observe(report.duration_seconds)
+        carried = _made(self.finished, (listener, vendor), Carried)
+        carried.to_vendor.add(session.to_vendor)
+        carried.to_client.add(session.to_client)
+        carried.audio.add(session.audio)
+
+    def rejected(self, reason: str) -> None:
+        """A request was refused before there was a session. `reason` is one of `catalogue.REJECTED`."""
+        _count(self.rejections, (reason,))
+
+    def warned(self, listener: str, vendor: str, code: str) -> None:
+        """An error that did not end its session, or a fact."""
+        _count(self.warnings, (listener, vendor, code))
+
+    def dialled(self, vendor: str, stage: str, seconds: float) -> None:
+        """One stage of `catalogue.DIAL_STAGES` took this long."""
+        _made(self.dials, (vendor, stage), lambda: Histogram(DIAL_SECONDS)).observe(seconds)
+
+    def inspection_error(self, vendor: str, where: str) -> None:
+        """`where` is one of `catalogue.INSPECTED`."""
+        _count(self.inspection_errors, (vendor, where))
+
+    def loop_lag(self, seconds: float) -> None:
+        """How late a tick came."""
+        self.lag.observe(seconds)
+
+    def _slipped(self, what: str) -> None:
+        self.slips += 1
+        if self._strict:
+            raise MiscountError(what)
+        _LOG.error("internal: %s", what)
+
+
+def _count(table: dict[K, int], key: K) -> None:
+    table[key] = table.get(key, 0) + 1
+
+
+def _made(table: dict[K, V], key: K, make: Callable[[], V]) -> V:
+    value = table.get(key)
+    if value is None:
+        value = table[key] = make()
+    return value

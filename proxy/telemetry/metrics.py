@@ -1,0 +1,139 @@
+"""From the ledger and the open sessions to rows of numbers, only when somebody asks.
+
+Owns the adding up. It changes nothing in the ledger or in a session. It runs on the event loop, between frames: that is why
+open sessions are added up column by column.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+
+from proxy.core.tally import FRAME_TYPES, Histogram, Tables, Traffic
+from proxy.telemetry.catalogue import AUDIO_STAGES, DIRECTIONS, PREFIX
+from proxy.telemetry.exposition import Exposition, Labels, Rows
+from proxy.telemetry.ledger import Carried, Ledger, Session
+
+
+class Metrics:
+    """Answers scrapes. `render` is all that a handler of `/metrics` needs."""
+
+    def __init__(self, ledger: Ledger, version: str) -> None:
+        self._ledger = ledger
+        self._version = version
+        self._exposition = Exposition()
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """The page and its content type, for the value of an `Accept` header (or an empty string)."""
+        return self._exposition.page(self.rows(), accept)
+
+    def rows(self) -> Mapping[str, Rows]:
+        """Label values and value of every series, by metric."""
+        book, sums = self._ledger, _Sums(self._ledger)
+        rows: dict[str, Rows] = {
+            "sessions_started_total": book.started_total.items(),
+            "sessions_active": book.active.items(),
+            "sessions_ended_total": book.ended_total.items(),
+            "errors_total": book.errors.items(),
+            "warnings_total": book.warnings.items(),
+            "requests_rejected_total": book.rejections.items(),
+            "dial_seconds": book.dials.items(),
+            "session_seconds": book.durations.items(),
+            "event_loop_lag_seconds": [((), book.lag)],
+            "buffered_bytes": [((direction,), waiting) for direction, waiting in zip(DIRECTIONS, sums.buffered, strict=True)],
+            "audio_lead_seconds": sums.lead.items(),
+            "undelivered_seconds": sums.undelivered.items(),
+            "inspection_errors_total": book.inspection_errors.items(),
+            "sessions_uninspected_total": book.uninspected.items(),
+            "build_info": [((self._version,), 1)],
+            "error_info": book.error_info.items(),
+            **_traffic(sums.carried),
+            **_histograms(book.tables_of),
+        }
+        return {PREFIX + name: values for name, values in rows.items()}
+
+
+class _Sums:
+    """What finished and open sessions carried together, and how open ones stand. Built in one go, so that it agrees with itself."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        groups: dict[tuple[str, str], list[Session]] = {place: [] for place in ledger.finished}
+        for session, (listener, vendor, _) in ledger.open.values():
+            groups.setdefault((listener, vendor), []).append(session)
+        self.carried: dict[tuple[str, str], Carried] = {}
+        self.lead: dict[Labels, float] = {}
+        self.undelivered: dict[Labels, float] = {}
+        self.buffered = [0, 0]
+        for place, sessions in groups.items():
+            key = (place[1],)
+            self.carried[place] = _carried(ledger.finished.get(place), sessions)
+            self.lead[key] = max(self.lead.get(key, 0.0), *[s.lead_seconds for s in sessions], 0.0)
+            self.undelivered[key] = self.undelivered.get(key, 0.0) + sum([s.undelivered_seconds for s in sessions])
+            self.buffered = [sum(column) for column in zip(self.buffered, *[s.buffered for s in sessions], strict=True)]
+
+
+def _carried(finished: Carried | None, sessions: list[Session]) -> Carried:
+    total = Carried()
+    before = [finished] if finished is not None else []
+    total.to_vendor = _sum_traffic([c.to_vendor for c in before] + [s.to_vendor for s in sessions])
+    total.to_client = _sum_traffic([c.to_client for c in before] + [s.to_client for s in sessions])
+    audio = [c.audio for c in before] + [s.audio for s in sessions]
+    for stage in (*AUDIO_STAGES, "silent"):
+        setattr(total.audio, stage, sum([getattr(a, stage) for a in audio]))
+    return total
+
+
+def _sum_traffic(parts: list[Traffic]) -> Traffic:
+    total = Traffic()
+    if parts:
+        total.frames = [sum(column) for column in zip(*[part.frames for part in parts], strict=True)]
+        total.bytes = [sum(column) for column in zip(*[part.bytes for part in parts], strict=True)]
+    return total
+
+
+def _traffic(carried: Mapping[tuple[str, str], Carried]) -> dict[str, Rows]:
+    """Frames, bytes and silence by vendor, which several listeners may share; audio by listener."""
+    vendors: dict[str, list[Carried]] = defaultdict(list)
+    for (_, vendor), one in carried.items():
+        vendors[vendor].append(one)
+    frames: list[tuple[Labels, float]] = []
+    sizes: list[tuple[Labels, float]] = []
+    for vendor, parts in vendors.items():
+        totals = _sum_traffic([one.to_vendor for one in parts]), _sum_traffic([one.to_client for one in parts])
+        for direction, traffic in zip(DIRECTIONS, totals, strict=True):
+            frames += [((vendor, direction, kind), n) for kind, n in zip(FRAME_TYPES, traffic.frames, strict=True)]
+            sizes += [((vendor, direction, kind), n) for kind, n in zip(FRAME_TYPES, traffic.bytes, strict=True)]
+    return {
+        "frames_total": frames,
+        "frame_bytes_total": sizes,
+        "audio_seconds_total": [((*place, stage), getattr(one.audio, stage)) for place, one in carried.items() for stage in AUDIO_STAGES],
+        "audio_silent_seconds_total": [((vendor,), sum(one.audio.silent for one in parts)) for vendor, parts in vendors.items()],
+    }
+
+
+def _histograms(tables_of: Mapping[tuple[str, str], Tables]) -> dict[str, Rows]:
+    vendors: dict[str, list[Tables]] = defaultdict(list)
+    for (vendor, _), tables in tables_of.items():
+        vendors[vendor].append(tables)
+
+    def by_vendor(pick: Callable[[Tables], Histogram]) -> Rows:
+        return [((vendor,), _sum_histograms(list(map(pick, parts)))) for vendor, parts in vendors.items()]
+
+    lags: list[tuple[Labels, Histogram]] = []
+    for place, tables in tables_of.items():
+        lags += [((*place, "interim"), tables.interim_lag), ((*place, "final"), tables.final_lag)]
+    return {
+        "ready_seconds": [(place, tables.ready) for place, tables in tables_of.items()],
+        "first_result_seconds": [(place, tables.first_result) for place, tables in tables_of.items()],
+        "result_lag_seconds": lags,
+        "audio_chunk_seconds": by_vendor(lambda tables: tables.chunk),
+        "audio_gap_seconds": by_vendor(lambda tables: tables.gap),
+        "audio_rate_ratio": by_vendor(lambda tables: tables.rate),
+    }
+
+
+def _sum_histograms(parts: list[Histogram]) -> Histogram:
+    total = Histogram(parts[0].bounds)
+    for part in parts:
+        total.add(part)
+    return total
