@@ -1,0 +1,46 @@
+# Everything a checkout needs, from a bare machine with Python 3.11 on. What is set up already is not set up again.
+
+PYTHON ?= python3
+PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 .venv/bin/python -m pip
+INPUTS := pyproject.toml constraints.txt
+
+.PHONY: help setup test lint fuzz demo bench clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
+
+setup: .venv/.for-tests  ## all that the tests need, into .venv (and Debian packages, where root)
+
+test: setup lint  ## lint, types and all tests
+	.venv/bin/python -m pytest
+
+lint: setup  ## ruff and mypy
+	.venv/bin/ruff check
+	.venv/bin/mypy
+
+fuzz: setup  ## the property tests alone, for long
+	HYPOTHESIS_PROFILE=deep .venv/bin/python -m pytest -m hypothesis --timeout=3600
+
+demo: .venv/.for-use  ## the main job, on simulated vendors
+	.venv/bin/earwitness demo
+
+bench: setup  ## cost beside other relays, in a table (BENCH=--quick for one round)
+	tests/bench/setup
+	.venv/bin/python -m tests.bench $(BENCH)
+
+clean:  ## back to the checkout
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	find proxy tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.for-use: $(INPUTS) | .venv/bin/python
+	$(PIP) install --quiet --editable .
+	touch $@
+
+.venv/.for-tests: $(INPUTS) tests/apt-packages.txt | .venv/bin/python
+	tests/apt-install $$(grep -v '^#' tests/apt-packages.txt)
+	$(PIP) install --quiet --editable '.[test]'
+	touch .venv/.for-use $@
