@@ -1,0 +1,198 @@
+"""Settings from a file, the environment and the flags; nearer wins: defaults < file < environment < flags.
+
+Owns the precedence, the checks across settings and the filling in of what a profile knows (port, upstreams). Everything
+is told before anything is bound, and all of it at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from proxy.settings.document import Document, Keys, Place, read, scalar
+from proxy.settings.model import EVERY_ROUTE, Admin, Metrics, Settings
+from proxy.settings.problems import ConfigError, Problem, instead, shown
+from proxy.settings.profiles import Catalogue, common_in, load_some, packaged, profile_in, vendor_files
+from proxy.settings.validate import validated
+from proxy.settings.values import Address, address
+
+VARIABLE: Final = "EARWITNESS__"
+FILE_VARIABLE: Final = "EARWITNESS_CONFIG"
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """The flags of `run`, as they were written. `--vendor` replaces all listeners of the file."""
+
+    vendor: str | None = None
+    listen: str | None = None
+    upstream: str | None = None
+    metrics: str | None = None
+    admin: str | None = None
+
+
+def load(path: Path | None = None, env: Mapping[str, str] | None = None, overrides: Overrides | None = None) -> Settings:
+    """The settings to run with, their listeners complete and their profiles loaded.
+
+    Without a path the file is that of `EARWITNESS_CONFIG`, else the packaged one. Raises ConfigError with every problem.
+    """
+    env = env or {}
+    path = path or Path(env.get(FILE_VARIABLE) or packaged() / "earwitness.yaml")
+    return _settled(read(path), path.parent, env, overrides or Overrides(), thorough=False)
+
+
+def check(path: Path) -> list[Problem]:
+    """Everything that is wrong with a file: settings with every profile they name, a vendor's profile, or common rules."""
+    try:
+        document = read(path)
+        top = document.data if isinstance(document.data, dict) else {}
+        if "vendor" in top or "endpoints" in top:
+            profile_in(document, path.stem)
+        elif "rules" in top:
+            common_in(document)
+        else:
+            _settled(document, path.parent, {}, Overrides(), thorough=True)
+    except ConfigError as error:
+        return error.problems
+    return []
+
+
+def _settled(document: Document, folder: Path, env: Mapping[str, str], overrides: Overrides, thorough: bool) -> Settings:
+    problems: list[Problem] = []
+    files = _files(document, folder, problems)
+    if isinstance(document.data, dict | None):
+        document.data = dict(document.data or {})
+        if document.data.get("listeners") is None:
+            document.data["listeners"] = [{"vendor": vendor} for vendor in vendor_files()]
+        _lay_over(document, env, overrides, problems)
+    settings, found = validated(Settings, document, {"folder": folder, "vendors": sorted(files)})
+    problems += found
+    problems += _twice(document, _written(document.data))
+    if settings is None or problems:
+        raise ConfigError(problems)
+    catalogue = load_some(files, [*(listener.vendor for listener in settings.listeners), *(files if thorough else ())])
+    return _completed(document, settings, catalogue)
+
+
+def _files(document: Document, folder: Path, problems: list[Problem]) -> dict[str, Path]:
+    """Vendor to file, as far as `profiles` can be read; the model tells what is wrong with its form."""
+    named = document.data.get("profiles") if isinstance(document.data, dict) else None
+    files = vendor_files()
+    for number, name in enumerate(named if isinstance(named, list) else ()):
+        path = folder / name if isinstance(name, str) and name and "\0" not in name else None
+        if path is not None and not path.exists():
+            problems.append(document.problem(("profiles", number), "no such file or folder"))
+        elif path is not None:
+            files |= vendor_files([path])
+    return files
+
+
+def _lay_over(document: Document, env: Mapping[str, str], overrides: Overrides, problems: list[Problem]) -> None:
+    """The environment, then the flags, each value with its own place."""
+    for name in sorted(env):
+        if name.startswith(VARIABLE):
+            keys = tuple(_step(part) for part in name.removeprefix(VARIABLE).split("__"))
+            if not _set(document, keys, _variable(env[name]), Place("environment", name=name)):
+                problems.append(Problem("environment", None, name, "names a place in a list that the file does not have"))
+    for flag in ("metrics", "admin"):
+        if (text := getattr(overrides, flag)) is not None:
+            _set(document, (flag, "listen"), text, Place("command line", name=f"--{flag}"))
+    flags = {key: text for key in ("vendor", "listen", "upstream") if (text := getattr(overrides, key)) is not None}
+    if overrides.vendor is not None:
+        _set(document, ("listeners",), [flags], Place("command line", name="--vendor"))
+        for key in flags:
+            document.places["listeners", 0, key] = Place("command line", name=f"--{key}")
+    else:
+        problems += [Problem("command line", None, f"--{key}", "needs --vendor") for key in flags]
+
+
+def _step(part: str) -> str | int:
+    return int(part) if part.isascii() and part.isdigit() and len(part) < 6 else part.lower()
+
+
+def _variable(text: str) -> Any:
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+    return text[1:-1] if quoted else scalar(text)
+
+
+def _set(document: Document, keys: Keys, value: Any, place: Place) -> bool:
+    """Lays one value over the data; what is in its way and holds nothing inside is replaced. False: no such place in a list.
+
+    Containers on the way are copied: an alias of the file may share them with others.
+    """
+    at: Any = document.data
+    for depth, key in enumerate(keys):
+        if isinstance(at, list) and not (isinstance(key, int) and key < len(at)):
+            return False
+        step: Any = key if isinstance(at, list) else str(key)
+        inner = at[step] if isinstance(at, list) else at.get(step)
+        if depth == len(keys) - 1:
+            at[step] = value
+        else:
+            if not isinstance(inner, dict | list):
+                inner = {}
+                document.places[keys[: depth + 1]] = place
+            at[step] = inner.copy()
+            at = at[step]
+    document.places = {at: p for at, p in document.places.items() if at[: len(keys)] != keys} | {keys: place}
+    return True
+
+
+def _written(data: Any) -> Iterator[tuple[Keys, Address]]:
+    """The addresses in the data that are addresses; what the others are is told by the model."""
+    if not isinstance(data, dict):
+        return
+    listeners = data.get("listeners")
+    places: list[tuple[Keys, Any, Any]]
+    places = [(("metrics",), data.get("metrics"), Metrics().listen), (("admin",), data.get("admin"), Admin().listen)]
+    places += [(("listeners", number), listener, None) for number, listener in enumerate(listeners if isinstance(listeners, list) else ())]
+    for keys, section, default in places:
+        listen = section.get("listen") if isinstance(section, dict) else None
+        try:
+            yield (*keys, "listen"), address(default if listen is None else listen)
+        except ValueError:
+            continue
+
+
+def _twice(document: Document, addresses: Iterable[tuple[Keys, Address]]) -> Iterator[Problem]:
+    """Addresses that cannot both be bound, and listeners of the same name."""
+    bound: list[tuple[Keys, Address]] = []
+    for keys, where in addresses:
+        for other, there in bound:
+            if where.clashes_with(there):
+                yield document.problem(keys, f"{where} is taken by {'.'.join(map(str, other))} ({there})")
+        bound.append((keys, where))
+    listeners = document.data.get("listeners") if isinstance(document.data, dict) else None
+    names: dict[str, int] = {}
+    for number, listener in enumerate(listeners if isinstance(listeners, list) else ()):
+        name = (listener.get("name") or listener.get("vendor")) if isinstance(listener, dict) else None
+        if isinstance(name, str) and names.setdefault(name, number) != number:
+            yield document.problem(("listeners", number, "name"), f"a second listener with the name {shown(name)}")
+
+
+def _completed(document: Document, settings: Settings, catalogue: Catalogue) -> Settings:
+    """What only the profiles know: the default port, the routes and their upstreams."""
+    problems: list[Problem] = []
+    listeners = []
+    for number, listener in enumerate(settings.listeners):
+        profile = catalogue.profiles[listener.vendor]
+        routes = {route.name: route.upstream for route in profile.routes}
+        for name in listener.upstream:
+            if name not in routes and name != EVERY_ROUTE:
+                problems.append(document.problem(("listeners", number, "upstream", name), f"no such route; {instead(name, list(routes))}"))
+        everywhere = listener.upstream.get(EVERY_ROUTE)
+        upstream = {name: listener.upstream.get(name) or everywhere or own for name, own in routes.items()}
+        listen = listener.listen
+        if "listen" not in listener.model_fields_set:
+            if profile.port is None:
+                problems.append(document.problem(("listeners", number, "listen"), "is missing; the profile has no port of its own"))
+            listen = Address("127.0.0.1", profile.port or 0)
+        listeners.append(listener.model_copy(update={"listen": listen, "upstream": upstream}))
+    addresses: list[tuple[Keys, Address]] = [(("metrics", "listen"), settings.metrics.listen), (("admin", "listen"), settings.admin.listen)]
+    addresses += [(("listeners", number, "listen"), listener.listen) for number, listener in enumerate(listeners)]
+    problems += _twice(document, addresses)
+    if problems:
+        raise ConfigError(problems)
+    return settings.with_profiles(tuple(listeners), catalogue)

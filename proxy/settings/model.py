@@ -1,0 +1,183 @@
+"""The settings, typed: every key, its default and its bounds.
+
+Owns the shape of `earwitness.yaml`; reading it, its line numbers, the environment and the flags are the loader's
+business. Frozen, so that what was checked is what runs. A value of null stands for the default, everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationInfo, model_validator
+
+from proxy.core.profile import schema
+from proxy.settings.problems import instead, shown
+from proxy.settings.profiles import Catalogue
+from proxy.settings.values import Address, CaFile, File, Listen, Loopback, Origin, Shown, origin, proves
+
+Seconds = Annotated[float, Field(strict=True, allow_inf_nan=False, le=3600)]
+Count = Annotated[int, Field(strict=True, le=2**31)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+EVERY_ROUTE = ""
+"""Stands for all routes in a listener's upstreams, until the profile is known."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_the_default(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            return {key: value for key, value in data.items() if value is not None or key not in cls.model_fields}
+        return data
+
+
+class Metrics(Section):
+    listen: Listen = Address("127.0.0.1", 9464)
+    """Serves /metrics, /-/healthy and /-/ready."""
+
+
+class Admin(Section):
+    listen: Loopback = Address("127.0.0.1", 9465)
+    """Serves /sessions and takes POST /-/drain. Loopback always."""
+
+
+class Tls(Section):
+    """What a listener proves itself with. Without a certificate it speaks plain HTTP."""
+
+    cert: File | None = None
+    """PEM file: the certificate and what leads from it to its CA."""
+    key: File | None = None
+    """PEM file of the private key; by default it is in the first."""
+
+    @model_validator(mode="after")
+    def _certificate_loads(self) -> Self:
+        if self.cert is not None:
+            proves(self.cert, self.key)
+        elif self.key is not None:
+            raise ValueError("a key without a cert")
+        return self
+
+
+class UpstreamTls(Tls):
+    """How an https upstream is checked, and what is shown to it if it asks."""
+
+    ca: CaFile | None = None
+    """PEM file of the CAs to trust instead of the system's."""
+
+
+def _for_routes(value: object, info: ValidationInfo) -> object:
+    return value if isinstance(value, dict) else {EVERY_ROUTE: origin(value)}
+
+
+def _known(vendor: str, info: ValidationInfo) -> str:
+    vendors = (info.context or {}).get("vendors")
+    if vendors is not None and vendor not in vendors:
+        raise ValueError(f"no profile {shown(vendor)}; {instead(vendor, vendors)}")
+    return vendor
+
+
+class Listener(Section):
+    name: Name = ""
+    """What metrics and logs call it. Defaults to the vendor."""
+    vendor: Annotated[str, AfterValidator(_known)]
+    """The name of a profile."""
+    listen: Listen = Address("127.0.0.1", 0)
+    """Defaults to the profile's port on 127.0.0.1."""
+    upstream: Annotated[
+        dict[str, Origin],
+        BeforeValidator(_for_routes, json_schema_input_type=Origin | dict[str, Origin]),
+    ] = {}
+    """One URL for all routes, or a map of the profile's route names to URLs; the profile's own for the rest.
+    Loaded settings have an entry for every route here."""
+    tls: Tls = Tls()
+    upstream_tls: UpstreamTls = UpstreamTls()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_after_its_vendor(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("name") is None and isinstance(data.get("vendor"), str):
+            return data | {"name": data["vendor"]}
+        return data
+
+
+def _some(listeners: tuple[Listener, ...]) -> tuple[Listener, ...]:
+    if not listeners:
+        raise ValueError("should have at least one listener")
+    return listeners
+
+
+class Correlation(Section):
+    """The application's own ids: copied to the log, never to a metric."""
+
+    headers: tuple[Shown, ...] = ()
+    query: tuple[Shown, ...] = ()
+
+
+class Timeouts(Section):
+    """In seconds."""
+
+    handshake: Annotated[Seconds, Field(gt=0)] = 10
+    """From the client's connection to the end of its request's head."""
+    dial: Annotated[Seconds, Field(gt=0)] = 10
+    """From the request to the vendor's answer."""
+
+
+class Limits(Section):
+    sessions: Annotated[Count, Field(ge=1)] | None = None
+    """Sessions at once; further ones are refused. None: no limit."""
+    header_bytes: Annotated[Count, Field(ge=1024, le=1024 * 1024)] = 65536
+    """Of a request's or an answer's head."""
+    headers: Annotated[Count, Field(ge=1, le=10_000)] = 256
+
+
+class Drain(Section):
+    """What follows SIGTERM, in seconds."""
+
+    accept_seconds: Annotated[Seconds, Field(ge=0)] = 5
+    """Not ready any more, but still accepting, until the balancers have noticed."""
+    grace_seconds: Annotated[Seconds, Field(ge=0)] = 20
+    """For open sessions to end by themselves."""
+
+
+class Log(Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(Section):
+    """Everything that can be set. `catalogue` holds the profiles of the vendors that listeners name."""
+
+    metrics: Metrics = Metrics()
+    admin: Admin = Admin()
+    listeners: Annotated[tuple[Listener, ...], AfterValidator(_some), Field(json_schema_extra={"minItems": 1})] = ()
+    """By default one for each packaged profile, on 127.0.0.1 and the profile's port."""
+    correlation: Correlation = Correlation()
+    upstream_proxy: Origin | None = None
+    """The CONNECT proxy through which https upstreams are dialled; http upstreams are dialled directly."""
+    timeouts: Timeouts = Timeouts()
+    limits: Limits = Limits()
+    drain: Drain = Drain()
+    log: Log = Log()
+    profiles: tuple[File, ...] = ()
+    """Further vendor files, or folders of them, relative to this file. One named as a packaged vendor takes its place."""
+
+    _catalogue: Catalogue | None = PrivateAttr(None)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        if self._catalogue is None:
+            raise AttributeError("settings that were not loaded have no profiles")
+        return self._catalogue
+
+    def with_profiles(self, listeners: tuple[Listener, ...], catalogue: Catalogue) -> Settings:
+        """These settings with listeners that are complete, and the profiles they need."""
+        settings = self.model_copy(update={"listeners": listeners})
+        settings._catalogue = catalogue
+        return settings
+
+
+def settings_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of a settings file."""
+    return schema(Settings)
