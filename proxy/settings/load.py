@@ -6,6 +6,7 @@ is told before anything is bound, and all of it at once.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,14 +80,17 @@ def _settled(document: Document, folder: Path, env: Mapping[str, str], overrides
 def _files(document: Document, folder: Path, problems: list[Problem]) -> dict[str, Path]:
     """Vendor to file, as far as `profiles` can be read; the model tells what is wrong with its form."""
     named = document.data.get("profiles") if isinstance(document.data, dict) else None
-    files = vendor_files()
+    extra = []
     for number, name in enumerate(named if isinstance(named, list) else ()):
-        path = folder / name if isinstance(name, str) and name and "\0" not in name else None
-        if path is not None and not path.exists():
+        if isinstance(name, str) and os.path.exists(folder / name):
+            extra.append(folder / name)
+        elif isinstance(name, str):
             problems.append(document.problem(("profiles", number), "no such file or folder"))
-        elif path is not None:
-            files |= vendor_files([path])
-    return files
+    try:
+        return vendor_files(extra)
+    except ConfigError as error:
+        problems += error.problems
+        return vendor_files()
 
 
 def _lay_over(document: Document, env: Mapping[str, str], overrides: Overrides, problems: list[Problem]) -> None:

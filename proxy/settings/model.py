@@ -80,11 +80,11 @@ def _known(vendor: str, info: ValidationInfo) -> str:
 
 
 class Listener(Section):
-    name: Name = ""
+    name: Name = Field(default_factory=str)
     """What metrics and logs call it. Defaults to the vendor."""
     vendor: Annotated[str, AfterValidator(_known)]
     """The name of a profile."""
-    listen: Listen = Address("127.0.0.1", 0)
+    listen: Listen = Field(default_factory=lambda: Address("127.0.0.1", 0))
     """Defaults to the profile's port on 127.0.0.1."""
     upstream: Annotated[
         dict[str, Origin],

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic_core.core_schema import CoreSchema, no_info_plain_validator_function, to_string_ser_schema
 
 from proxy.core.redact import is_sensitive
 
@@ -32,6 +33,10 @@ class Address(str):
         self = super().__new__(cls, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         self.host, self.port = host, port
         return self
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> CoreSchema:
+        return no_info_plain_validator_function(address, serialization=to_string_ser_schema())
 
     @property
     def is_loopback(self) -> bool:
@@ -139,8 +144,8 @@ def _text(**schema: Any) -> WithJsonSchema:
 
 
 _ADDRESS: Final = _text(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$")
-Listen = Annotated[Address, PlainValidator(address), PlainSerializer(str), _ADDRESS]
-Loopback = Annotated[Address, PlainValidator(address), AfterValidator(loopback), PlainSerializer(str), _ADDRESS]
+Listen = Annotated[Address, _ADDRESS]
+Loopback = Annotated[Address, AfterValidator(loopback), _ADDRESS]
 Origin = Annotated[str, PlainValidator(origin), _text(pattern=r"^https?://[^/?#@\s]+/?$")]
 File = Annotated[Path, PlainValidator(_in_folder), PlainSerializer(str), _text()]
 CaFile = Annotated[Path, PlainValidator(_in_folder), AfterValidator(trusts), PlainSerializer(str), _text()]
