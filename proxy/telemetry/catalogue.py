@@ -126,18 +126,18 @@ _AT_REST: Final = """\
 ## What is there before anything happened
 
 Only configured vendors have series. The label sets that can be foreseen exist at 0 from the start, so that the first error is an
-increase from 0 and not a series out of nowhere. To keep a listener at rest under 400 series, these are foreseen:
+increase from 0 and not a series out of nowhere. A listener at rest has at most 400 series (histograms' buckets included; beside the
+few that the process has once). Therefore these are foreseen in part:
 
-- `errors_total`: each rule of the vendor's profile, with the rule's own owner and the phase that its condition or examples show, at the
-  endpoints that it names, or at the first endpoint of the profile if it names none; the rules that all vendors share and
-  `unclassified` at the first endpoint
-- `sessions_ended_total`: the usual ends (see `ENDS` in `proxy/telemetry/known.py`) at each endpoint
+- `errors_total`, with each rule's own owner and the phase that its condition or examples show, as far as there is room, in this
+  order: the vendor's own rules, `unclassified`, and the rules that all vendors share, each at the first endpoint where it can
+  strike; then the same at the other endpoints
+- `sessions_ended_total`: the usual ends (`ENDS` in `proxy/telemetry/known.py`) at each endpoint
 - `session_seconds`: the outcomes `ok` and `error`
 - `warnings_total`: the facts, and the vendor's messages that warn
-- all label sets of every other metric
 
-Any other combination appears when it first happens: another endpoint, an owner that the evidence corrected, a rarer end. To count
-from nothing as well as from 0 in a query, sum over the labels that may be missing first.
+Any other combination appears when it first happens: an owner that the evidence corrected, a rarer end. All known errors stand in
+`error_info` in any case.
 """
 
 

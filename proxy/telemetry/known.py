@@ -5,12 +5,16 @@ Derived from the profiles, never typed. It counts nothing itself. METRICS.md say
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice, product
+from math import prod
 from typing import Final
 
 from proxy.core.classify import NOTHING, Meaning, meaning_of
 from proxy.core.profile import Common, Profile, Rule
+from proxy.core.tally import FRAME_TYPES
 from proxy.core.verdict import Outcome, Owner, Phase, Side
+from proxy.telemetry.catalogue import DIAL_STAGES, DIRECTIONS, INSPECTED, METRICS, RESULT_KINDS
 
 FACTS: Final = ("never_ready", "vendor_silent", "client_silent", "near_limit", "idle_soon", "early_audio", "late_audio",
                 "all_zero_audio", "container_in_raw")
@@ -38,25 +42,52 @@ ENDS: Final = (
 TIMED_OUTCOMES: Final = (Outcome.OK, Outcome.ERROR)
 FAILED: Final = (Outcome.ERROR, Outcome.REFUSED_BY_VENDOR)
 
+SERIES_AT_REST: Final = 400
+"""What a listener may have before anything happened, but for the few series that the process has once."""
+
 ErrorLabels = tuple[str, str, str, str, str, str]
 """Endpoint, phase, code, category, owner, retry."""
 
 
 def errors(profile: Profile, common: Common) -> Iterator[ErrorLabels]:
-    """The label sets of `errors_total` that are there at rest, without listener and vendor. May repeat itself."""
-    anywhere = (next(iter(profile.endpoints)),)
-    for rule, meaning in _failures(profile, common):
-        for endpoint in _endpoints(rule) or anywhere:
-            for phase in _phases(rule):
-                yield endpoint, phase, *_labels(meaning)
-    yield anywhere[0], Phase.WEBSOCKET_CONNECT, *_labels(NOTHING)
-    yield anywhere[0], Phase.WEBSOCKET_RUNTIME, *_labels(NOTHING)
+    """The label sets of `errors_total` that are there at rest, without listener and vendor: as many as there is room for."""
+    return islice(dict.fromkeys(_errors(profile, common)), max(0, SERIES_AT_REST - _others(profile, common)))
+
+
+def _errors(profile: Profile, common: Common) -> Iterator[ErrorLabels]:
+    """The likeliest first: each rule at one endpoint, the vendor's own before the common ones; then at the others."""
+    everywhere = tuple(profile.endpoints)
+    failures = [
+        *((_endpoints(rule) or everywhere, _phases(rule), _labels(meaning_of(rule, True))) for rule in _failing(profile.rules)),
+        (everywhere, (Phase.WEBSOCKET_CONNECT, Phase.WEBSOCKET_RUNTIME), _labels(NOTHING)),
+        *((everywhere, _phases(rule), _labels(meaning_of(rule, False))) for rule in _failing(common.rules)),
+    ]
+    for turn in range(len(everywhere)):
+        for endpoints, phases, labels in failures:
+            for endpoint, phase in product(endpoints[turn : turn + 1], phases):
+                yield endpoint, phase, *labels
+
+
+def _others(profile: Profile, common: Common) -> int:
+    """How many series all other metrics of a listener have at rest."""
+    sizes = {"endpoint": len(profile.endpoints), "outcome": len(TIMED_OUTCOMES), "direction": len(DIRECTIONS), "type": len(FRAME_TYPES),
+             "kind": len(RESULT_KINDS), "where": len(INSPECTED), "stage": len(DIAL_STAGES)}
+    sets = {
+        "earwitness_sessions_ended_total": len(profile.endpoints) * len(ENDS),
+        "earwitness_warnings_total": len(set(warnings(profile))),
+        "earwitness_error_info": len(set(meanings(profile, common))),
+        "earwitness_errors_total": 0,
+    }
+    return sum(
+        sets.get(metric.name, prod(sizes.get(label, 1) for label in metric.labels)) * (len(metric.buckets) + 3 if metric.buckets else 1)
+        for metric in METRICS if "vendor" in metric.labels
+    )
 
 
 def meanings(profile: Profile, common: Common) -> Iterator[tuple[str, str, str, str]]:
     """Code, category, owner and retry of each known error, for `error_info`. May repeat itself."""
-    for _, meaning in _failures(profile, common):
-        yield _labels(meaning)
+    for rule in (*_failing(profile.rules), *_failing(common.rules)):
+        yield _labels(meaning_of(rule, False))
     yield _labels(NOTHING)
 
 
@@ -69,11 +100,8 @@ def warnings(profile: Profile) -> Iterator[str]:
                 yield name
 
 
-def _failures(profile: Profile, common: Common) -> Iterator[tuple[Rule, Meaning]]:
-    for rules, own in ((profile.rules, True), (common.rules, False)):
-        for rule in rules:
-            if not rule.one_of and rule.outcome == "error":
-                yield rule, meaning_of(rule, own)
+def _failing(rules: Iterable[Rule]) -> Iterator[Rule]:
+    return (rule for rule in rules if not rule.one_of and rule.outcome == "error")
 
 
 def _labels(meaning: Meaning) -> tuple[str, str, str, str]:

@@ -15,7 +15,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from traceback import extract_tb
 from typing import Any, Final
@@ -130,16 +130,17 @@ def _unicode(text: str) -> str:
 
 
 class Handle(logging.Handler):
-    """Where lines go; made by `setup`. `dropped` counts those that found no room or no reader."""
+    """Where lines go; made by `setup`. `dropped` counts those that found no room or no reader. `write` is os.write."""
 
-    def __init__(self, fd: int, lines: int = QUEUE_LINES) -> None:
+    def __init__(self, fd: int, lines: int = QUEUE_LINES, write: Callable[[int, bytes], int] = os.write) -> None:
         super().__init__()
         self.setFormatter(Lines())
         self.dropped = 0
         self._fd = fd
+        self._write = write
         self._queue: queue.Queue[bytes | None] = queue.Queue(lines)
         # A daemon, and writing to the descriptor itself: a reader that is stuck must not hold up the exit.
-        self._thread = threading.Thread(target=self._write, name="log", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -157,7 +158,7 @@ class Handle(logging.Handler):
                 self._thread.join(FLUSH_SECONDS)
         super().close()
 
-    def _write(self) -> None:
+    def _run(self) -> None:
         told = 0
         while (line := self._queue.get()) is not None:
             if self.dropped > told:
@@ -165,7 +166,7 @@ class Handle(logging.Handler):
                 line += orjson.dumps({"time": utc(time.time()), "level": "warning", "event": "log_lines_dropped", "count": told}) + b"\n"
             try:
                 while line:
-                    line = line[os.write(self._fd, line):]
+                    line = line[self._write(self._fd, line):]
             except OSError:
                 self.dropped += 1
 

@@ -1,34 +1,49 @@
-from collections import Counter
-
 from proxy.core.profile import Common
 from proxy.core.verdict import DEFAULTS, Category, Outcome, Owner, Side
 from proxy.telemetry import known
 
-from .fakes import COMMON, profile
+from .fakes import COMMON, profile, rule
 
 
 def test_errors_of_the_rules_where_they_strike() -> None:
-    labels = set(known.errors(profile(), COMMON))
-    assert ("v1", "websocket_connect", "INVALID_AUTH", "auth", "operator", "after_fix") in labels
-    assert ("v2", "websocket_runtime", "NET-0001", "idle_timeout", "operator", "immediate") in labels
-    assert ("v1", "websocket_runtime", "transport_eof", "network", "network", "backoff") in labels
-    assert ("v1", "websocket_runtime", "unclassified", "unclassified", "unknown", "after_fix") in labels
-    assert ("v1", "websocket_connect", "unclassified", "unclassified", "unknown", "after_fix") in labels
-    assert {phase for _, phase, code, *_ in labels if code == "BOTH"} == {"websocket_connect", "websocket_runtime"}
+    auth, eof = ("INVALID_AUTH", "auth", "operator", "after_fix"), ("transport_eof", "network", "network", "backoff")
+    both, unknown = ("BOTH", "auth", "operator", "after_fix"), ("unclassified", "unclassified", "unknown", "after_fix")
+    assert list(known.errors(profile(), COMMON)) == [
+        ("v1", "websocket_connect", *auth),
+        ("v2", "websocket_runtime", "NET-0001", "idle_timeout", "operator", "immediate"),  # its rule names v2
+        ("v1", "websocket_runtime", *both),
+        ("v1", "websocket_connect", *both),
+        ("v1", "websocket_connect", *unknown),
+        ("v1", "websocket_runtime", *unknown),
+        ("v1", "websocket_runtime", *eof),
+        ("v2", "websocket_connect", *auth),
+        ("v2", "websocket_runtime", *both),
+        ("v2", "websocket_connect", *both),
+        ("v2", "websocket_connect", *unknown),
+        ("v2", "websocket_runtime", *unknown),
+        ("v2", "websocket_runtime", *eof),
+    ]
 
 
-def test_no_errors_that_cannot_be_foreseen() -> None:
-    labels = set(known.errors(profile(), COMMON))
-    assert not [row for row in labels if row[2] == "normal"], "an end that is fine is no error"
-    assert ("v1", "websocket_runtime", "NET-0001", "idle_timeout", "operator", "immediate") not in labels, "the rule names v2"
-    assert len(labels) == 7
+def test_where_there_is_no_room_the_likelier_come_first() -> None:
+    many = tuple(rule(f"r{n}", f"code{n}") for n in range(100))
+    labels = list(known.errors(profile(rules=many), COMMON))
+    codes = [code for endpoint, _, code, *_ in labels if endpoint == "v1"]
+    assert 10 < len(labels) < 100, "each code has a series in error_info already"
+    assert codes == [f"code{n}" for n in range(len(codes))]
+    assert len(list(known.errors(profile(rules=many, endpoints=("v1",)), COMMON))) > len(labels)
+
+
+def test_with_no_room_at_all_nothing_is_foreseen() -> None:
+    many = tuple(rule(f"r{n}", f"code{n}") for n in range(400))
+    assert list(known.errors(profile(rules=many), COMMON)) == []
 
 
 def test_a_rule_whose_conditions_name_the_phase() -> None:
     rules = ({"id": "a", "code": "a", "category": "auth", "hint": "h", "when": {"phase": "websocket_connect", "server_code": "x"},
               "examples": [{"frames": "{}"}]},)
-    phases = Counter(phase for _, phase, code, *_ in known.errors(profile(rules=rules), Common(rules=())) if code == "a")
-    assert phases == {"websocket_connect": 1}
+    labels = known.errors(profile(rules=rules), Common(rules=()))
+    assert [phase for endpoint, phase, code, *_ in labels if (endpoint, code) == ("v1", "a")] == ["websocket_connect"]
 
 
 def test_meanings_of_all_errors() -> None:
