@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import uvloop
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("fast", max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -23,6 +24,8 @@ _SECONDS_TO_CLOSE: Final = 2.0
 """How long a socket may take to go after its test, where a library closes it from a thread of its own."""
 _KEPT_OPEN: Final = ("socket:", "pipe:", "anon_inode:[event")
 """Kinds that leak with a connection. Ordinary files come and go with imports and with hypothesis."""
+
+uvloop.new_event_loop().close()  # the first of a process opens a pipe for signals that stays open
 
 
 @pytest.fixture(autouse=True)
