@@ -84,10 +84,10 @@ def _carried(finished: Carried | None, sessions: list[Session]) -> Carried:
 
 
 def _sum_traffic(parts: list[Traffic]) -> Traffic:
+    """Of at least one."""
     total = Traffic()
-    if parts:
-        total.frames = [sum(column) for column in zip(*[part.frames for part in parts], strict=True)]
-        total.bytes = [sum(column) for column in zip(*[part.bytes for part in parts], strict=True)]
+    total.frames = [sum(column) for column in zip(*[part.frames for part in parts], strict=True)]
+    total.bytes = [sum(column) for column in zip(*[part.bytes for part in parts], strict=True)]
     return total
 
 
