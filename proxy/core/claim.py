@@ -6,9 +6,11 @@ the classifier's business, whether it is true the evidence's. `None` means "not 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 import orjson
 
@@ -17,8 +19,12 @@ from proxy.core.phrases import Phrase, fold
 from proxy.core.profile import Profile
 from proxy.core.verdict import Phase, Side, Transport
 
-BODY_LIMIT = 4096
+BODY_LIMIT: Final = 16 * 1024
 """Bytes of a refusal's body that are looked at."""
+MOST_SAID: Final = 16
+"""Texts that are kept; a vendor that complains all day must not fill the memory."""
+NO_STATUS: Final = 1005
+"""What a close frame without a code counts as (RFC 6455, 7.1.5)."""
 
 
 @dataclass(slots=True)
@@ -31,7 +37,9 @@ class Claim:
     told: Told = field(default_factory=Told)
     """The error frames, or the refusal's body, read by the profile's paths."""
     said: list[str] = field(default_factory=list)
-    """Folded texts, best first. Texts that carry no information are left out."""
+    """What the vendor said: folded texts, best first. Texts that carry no information are left out."""
+    said_by_client: list[str] = field(default_factory=list)
+    """The reason of a close frame that the client sent, or may have sent."""
     html: bool = False
     close_code: int | None = None
     close_reason: str | None = None
@@ -44,31 +52,26 @@ class Claim:
     audio_sent: bool | None = None
     end_sent: bool | None = None
 
-    def refused(self, profile: Profile, status: int, headers: Mapping[str, str] | None, body: bytes | None) -> None:
+    def refused(self, profile: Profile, status: int | None, headers: Mapping[str, str] | None, body: bytes | None) -> None:
         """The vendor's answer was no 101. Headers by any case; `None` where they are not known."""
         self.http_status = status
-        text = (body or b"")[:BODY_LIMIT].decode("utf-8", "replace")
+        self.headers = None if headers is None else {name.lower(): value for name, value in headers.items()}
+        known = self.headers or {}
+        plain = _plain(body or b"", known.get("content-encoding", ""))
+        text = plain.decode("utf-8", "replace")
         self.html = text.lstrip()[:15].lower().startswith(("<!doctype", "<html", "<head"))
-        if headers is not None:
-            self.headers = {name.lower(): value for name, value in headers.items()}
-            for name in profile.error_headers:
-                self.say(profile, self.headers.get(name.lower()))
-        self._read_body(profile, body, text)
-        if profile.own_headers:
-            known = self.headers is not None and len(self.headers) > 0
-            own = known and any(name.lower() in (self.headers or {}) for name in profile.own_headers)
-            self.in_between = False if own else True if self.html or known else None
-
-    def _read_body(self, profile: Profile, body: bytes | None, text: str) -> None:
-        try:
-            message = orjson.loads(body or b"")
-        except orjson.JSONDecodeError:
+        for name in profile.error_headers:
+            self.say(profile, known.get(name.lower()))
+        told = _told(profile, plain)
+        if told is None:
             self.say(profile, text)
-            return
-        if profile.body is not None and isinstance(message, dict):
-            self.hear(profile, told_by(profile.body, message))
         else:
-            self.say(profile, text)
+            self.hear(profile, told)
+        if profile.own_headers:
+            # A code of the vendor's own in the body is as good as a header; a bare "message" any gateway can say.
+            coded = told is not None and told.server_code is not None
+            own = coded or any(name.lower() in known for name in profile.own_headers)
+            self.in_between = False if own else True if self.html or known else None
 
     def hear(self, profile: Profile, told: Told) -> None:
         """An error frame. The first word on each thing stands; later frames add to what was said."""
@@ -76,15 +79,19 @@ class Claim:
         for text in (told.server_detail, told.server_title, told.server_code):
             self.say(profile, text)
 
-    def closed(self, profile: Profile, code: int | None, reason: str | None, by: Side) -> None:
-        self.close_code, self.close_reason, self.close_by = code, reason, by
-        self.say(profile, reason)
+    def closed(self, profile: Profile, code: int | None, reason: str | None, by: Side | None) -> None:
+        """The close frame that came first; `None` for by where it is not known who sent it."""
+        self.close_code, self.close_reason, self.close_by = NO_STATUS if code is None else code, reason, by
+        if by is not Side.CLIENT:
+            self.say(profile, reason)
+        if by is not Side.VENDOR and reason:
+            self.said_by_client.append(fold(reason))
 
     def say(self, profile: Profile, text: str | None) -> None:
-        if not text:
+        if not text or len(self.said) >= MOST_SAID:
             return
         folded = fold(text)
-        if folded.strip() and not any(Phrase(p).is_whole(folded) for p in profile.no_information):
+        if folded.strip() and not any(phrase.is_whole(folded) for phrase in _compiled(profile.no_information)):
             self.said.append(folded)
 
     @property
@@ -92,6 +99,34 @@ class Claim:
         """`Retry-After` in seconds; the form with a date is left alone, since it needs a wall clock."""
         value = (self.headers or {}).get("retry-after", "")
         return float(value) if value.isascii() and value.isdigit() and len(value) < 8 else None
+
+
+def _plain(body: bytes, encoding: str) -> bytes:
+    """The head of a body. What cannot be unpacked here (br, zstd) is nothing: better no words than wrong ones."""
+    if encoding.lower() in ("", "identity"):
+        return body[:BODY_LIMIT]
+    try:
+        # 32 + 15: a zlib or a gzip header, whichever is there.
+        return zlib.decompressobj(47).decompress(body[:BODY_LIMIT], BODY_LIMIT)
+    except zlib.error:
+        return b""
+
+
+def _told(profile: Profile, body: bytes) -> Told | None:
+    """What a JSON body says by the profile's paths; None for any other body, or where it says nothing."""
+    try:
+        message = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if profile.body is None or not isinstance(message, dict):
+        return None
+    told = told_by(profile.body, message)
+    return told if told.says_something else None
+
+
+@lru_cache(maxsize=64)
+def _compiled(phrases: tuple[str, ...]) -> tuple[Phrase, ...]:
+    return tuple(map(Phrase, phrases))
 
 
 def as_number(value: Any) -> float | None:

@@ -3,20 +3,21 @@
 A rule fits, does not fit, or cannot be told, because the claim lacks what the rule asks for (a close code came, but its
 text is the vendor's fixed sentence). The first rule that fits wins, the vendor's own before the common ones. When none of
 the vendor's fits, but several cannot be told apart, the verdict is what all of them share: to name one of them would be
-a guess. This module never looks at measurements; whether a claim is true is the evidence's question.
+a guess. A vendor's rules are about what the vendor said: they never read a close frame of the client's, or the answer of
+something in between, as the vendor's word. This module never looks at measurements; whether a claim is true is the evidence's question.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
 from proxy.core.claim import Claim
 from proxy.core.phrases import Phrase, fold
 from proxy.core.profile import Common, Profile, Rule, When
-from proxy.core.verdict import DEFAULTS, UNCLASSIFIED, Category, Owner, Retry
+from proxy.core.verdict import DEFAULTS, UNCLASSIFIED, Category, Owner, Retry, Side
 
 
 class Fit(IntEnum):
@@ -46,7 +47,8 @@ NOTHING: Final = Meaning(UNCLASSIFIED, None, Category.UNCLASSIFIED, *DEFAULTS[Ca
 
 def meaning_of(rule: Rule, vendors_own: bool) -> Meaning:
     """The meaning that a plain rule (one without `one_of`) gives."""
-    assert rule.category is not None and rule.code is not None
+    assert rule.category is not None
+    assert rule.code is not None
     owner, retry = DEFAULTS[rule.category]
     return Meaning(rule.code, rule.id, rule.category, rule.owner or owner, rule.retry or retry,
                    ok=rule.outcome == "ok", hint=rule.hint, vendors_own=vendors_own)
@@ -59,11 +61,12 @@ def shared(meanings: Iterable[Meaning]) -> Meaning:
         raise ValueError("no candidates")
     if len(candidates) == 1:
         return candidates[0]
+    codes = {m.code for m in candidates}
     categories = {m.category for m in candidates}
     owners = {m.owner for m in candidates}
     retries = {m.retry for m in candidates}
     return Meaning(
-        code=UNCLASSIFIED,
+        code=codes.pop() if len(codes) == 1 else UNCLASSIFIED,
         rule=None,
         category=categories.pop() if len(categories) == 1 else Category.UNCLASSIFIED,
         owner=owners.pop() if len(owners) == 1 else Owner.UNKNOWN,
@@ -79,21 +82,26 @@ class Classifier:
     def __init__(self, profile: Profile, common: Common) -> None:
         self._own = [_Compiled(rule, True) for rule in profile.rules]
         self._common = [_Compiled(rule, False) for rule in common.rules]
-        plain = {c.rule.id: c for c in self._own if not c.rule.one_of} | {c.rule.id: c for c in self._common if not c.rule.one_of}
-        for compiled in (*self._own, *self._common):
-            compiled.answer(plain)
+        for compiled in (self._own, self._common):
+            plain = {c.rule.id: c.rule for c in compiled if not c.rule.one_of}
+            for one in compiled:
+                one.answer(plain)
 
     def classify(self, claim: Claim) -> Meaning:
+        return self.decide(claim)[0]
+
+    def decide(self, claim: Claim) -> tuple[Meaning, bool]:
+        """The meaning, and whether it was words of the vendor's (a text, a code of its own) that decided."""
         candidates = []
         for compiled in self._own:
-            fit = compiled.fit(claim)
+            fit, words = compiled.fit(claim)
             if fit is Fit.YES:
-                return compiled.meaning
+                return compiled.meaning, words
             if fit is Fit.CANNOT_TELL and not compiled.rule.one_of:
                 candidates.append(compiled.meaning)
         if candidates:
-            return shared(candidates)
-        return next((c.meaning for c in self._common if c.fit(claim) is Fit.YES), NOTHING)
+            return shared(candidates), False
+        return next((c.meaning for c in self._common if c.fit(claim)[0] is Fit.YES), NOTHING), False
 
 
 class _Compiled:
@@ -102,34 +110,39 @@ class _Compiled:
     def __init__(self, rule: Rule, vendors_own: bool) -> None:
         self.rule = rule
         self._own = vendors_own
-        self._conditions = tuple(_Condition(when) for when in rule.when)
+        self._conditions = tuple(_Condition(when, vendors_own) for when in rule.when)
         self.meaning = NOTHING
 
-    def answer(self, plain: dict[str, _Compiled]) -> None:
-        if self.rule.one_of:
-            self.meaning = shared(meaning_of(plain[name].rule, self._own) for name in self.rule.one_of)
-        else:
+    def answer(self, plain: dict[str, Rule]) -> None:
+        if not self.rule.one_of:
             self.meaning = meaning_of(self.rule, self._own)
+            return
+        among = shared(meaning_of(plain[name], self._own) for name in self.rule.one_of)
+        self.meaning = replace(among, rule=self.rule.id, hint=self.rule.hint or among.hint)
 
-    def fit(self, claim: Claim) -> Fit:
-        return max(condition.fit(claim) for condition in self._conditions)
+    def fit(self, claim: Claim) -> tuple[Fit, bool]:
+        """The best fit of its conditions, and whether that one is about words."""
+        return max((condition.fit(claim), condition.words) for condition in self._conditions)
 
 
 class _Condition:
     """One `when`. Exact conditions are looked at first: they are cheap and mostly say no."""
 
-    __slots__ = ("_codes", "_exact", "_headers", "_numbers", "_statuses", "_text", "_when")
+    __slots__ = ("_codes", "_exact", "_headers", "_numbers", "_own", "_statuses", "_text", "_when", "words")
 
-    def __init__(self, when: When) -> None:
-        self._when = when
+    def __init__(self, when: When, vendors_own: bool) -> None:
+        self._when, self._own = when, vendors_own
         self._text = tuple(map(Phrase, when.text or ()))
         self._exact = tuple(map(Phrase, when.exact or ()))
         self._codes = {fold(code) for code in when.server_code or ()}
         self._headers = {name.lower(): tuple(map(Phrase, phrases)) for name, phrases in (when.header or {}).items()}
         self._numbers = frozenset(str(number) for number in when.number or ())
         self._statuses = frozenset(str(status) for status in when.http_status or ())
+        self.words = bool(self._text or self._exact or self._codes or self._headers)
 
     def fit(self, claim: Claim) -> Fit:
+        if self._own and claim.in_between and self._when.in_between is None:
+            return Fit.NO
         worst, anchored = Fit.YES, False
         for fit, anchors in self._fits(claim):
             if fit is Fit.NO:
@@ -139,57 +152,74 @@ class _Condition:
         # "Cannot tell" only counts where something speaks for the rule; else every rule would be a candidate.
         return worst if worst is Fit.YES or anchored else Fit.NO
 
+    def _heeds_close(self, claim: Claim) -> bool:
+        """Whether the close frame counts. A client that closes because of the vendor's error frame tells nothing new."""
+        if claim.close_by is not Side.CLIENT:
+            return True
+        return not claim.told.says_something and (not self._own or self._when.close_by is Side.CLIENT)
+
+    def _heard(self, claim: Claim) -> list[str]:
+        anybody = not self._own or self._when.close_by is Side.CLIENT
+        return claim.said + claim.said_by_client if anybody and self._heeds_close(claim) else claim.said
+
     def _fits(self, claim: Claim) -> Iterable[tuple[Fit, bool]]:
         """Each condition that is given: how it fits, and whether it speaks for the rule by itself."""
-        w = self._when
-        if w.close_code is not None:
-            yield _among(claim.close_code, w.close_code), True
-        if w.number is not None:
-            yield Fit(2 * (claim.close_code in w.number or claim.told.server_code in self._numbers)), True
-        if self._statuses:
-            status = str(claim.http_status) if claim.http_status is not None else ""
-            yield Fit(2 * (status in self._statuses or (bool(status) and status[0] + "xx" in self._statuses))), True
-        if w.transport is not None:
-            yield _among(claim.transport, w.transport), True
-        if w.endpoint is not None:
-            yield _known(claim.endpoint, w.endpoint), False
-        if w.phase is not None:
-            yield _known(claim.phase, w.phase), False
-        if w.close_by is not None:
-            yield _known(claim.close_by, (w.close_by,)), False
-        if w.ended_by is not None:
-            yield _known(claim.ended_by, w.ended_by), False
-        if w.ready is not None:
-            yield _known(claim.ready, (w.ready,)), False
-        if w.in_between is not None:
-            yield Fit(2 * (bool(claim.in_between) == w.in_between)), False
-        if w.audio_sent is not None:
-            yield Fit(2 * (claim.audio_sent is None or claim.audio_sent == w.audio_sent)), False
-        if w.end_sent is not None:
-            yield Fit(2 * (claim.end_sent is None or claim.end_sent == w.end_sent)), False
-        if w.reported_seconds is not None:
-            yield Fit(2 * (claim.reported_seconds == w.reported_seconds)), True
+        yield from self._numbers_of(claim)
+        yield from self._circumstances(claim)
         yield from self._words(claim)
 
+    def _numbers_of(self, claim: Claim) -> Iterable[tuple[Fit, bool]]:
+        w = self._when
+        close_code = claim.close_code if self._heeds_close(claim) else None
+        if w.close_code is not None:
+            yield _yes(close_code in w.close_code), True
+        if w.number is not None:
+            yield _yes(close_code in w.number or claim.told.server_code in self._numbers), True
+        if self._statuses:
+            status = str(claim.http_status)
+            yield _yes(not self._statuses.isdisjoint((status, f"{status[0]}xx"))), True
+        if w.transport is not None:
+            yield _yes(claim.transport in w.transport), True
+        if w.reported_seconds is not None:
+            yield _yes(claim.reported_seconds == w.reported_seconds), True
+
+    def _circumstances(self, claim: Claim) -> Iterable[tuple[Fit, bool]]:
+        w = self._when
+        for value, wanted in ((claim.endpoint, w.endpoint), (claim.phase, w.phase), (claim.ended_by, w.ended_by)):
+            if wanted is not None:
+                yield _known(value, wanted), False
+        close_by = claim.close_by if self._heeds_close(claim) else None
+        for is_so, asked in ((close_by, w.close_by), (claim.ready, w.ready), (claim.end_sent, w.end_sent)):
+            if asked is not None:
+                yield _known(is_so, (asked,)), False
+        if w.in_between is not None:
+            yield _yes(bool(claim.in_between) == w.in_between), False
+        if w.audio_sent is not None:
+            yield _yes(claim.audio_sent in (None, w.audio_sent)), False
+
     def _words(self, claim: Claim) -> Iterable[tuple[Fit, bool]]:
+        heard = self._heard(claim)
         if self._codes:
             code = claim.told.server_code
-            yield (Fit.CANNOT_TELL if not code and not claim.said else Fit(2 * (bool(code) and fold(code or "") in self._codes))), True
+            yield _said(fold(code or "") in self._codes, bool(code or heard)), True
         for name, phrases in self._headers.items():
             value = (claim.headers or {}).get(name)
-            yield Fit(2 * (value is not None and any(p.found_in(fold(value)) for p in phrases))), True
+            yield _yes(value is not None and any(p.found_in(fold(value)) for p in phrases)), True
         if self._text:
-            found = any(p.found_in(text) for p in self._text for text in claim.said)
-            yield (Fit.YES if found else Fit.NO if claim.said else Fit.CANNOT_TELL), True
+            yield _said(any(p.found_in(text) for p in self._text for text in heard), bool(heard)), True
         if self._exact:
-            found = any(p.is_whole(text) for p in self._exact for text in claim.said)
-            yield (Fit.YES if found else Fit.NO if claim.said else Fit.CANNOT_TELL), True
+            yield _said(any(p.is_whole(text) for p in self._exact for text in heard), bool(heard)), True
 
 
-def _among(value: object, wanted: tuple[object, ...]) -> Fit:
-    return Fit(2 * (value is not None and value in wanted))
+def _yes(fits: bool) -> Fit:
+    return Fit.YES if fits else Fit.NO
+
+
+def _said(fits: bool, anything: bool) -> Fit:
+    """Where nothing was said at all, the words that would decide are missing."""
+    return Fit.CANNOT_TELL if not anything else _yes(fits)
 
 
 def _known(value: object, wanted: tuple[object, ...]) -> Fit:
-    """Like `_among`, but what is not known is no contradiction, only no proof."""
-    return Fit.CANNOT_TELL if value is None else Fit(2 * (value in wanted))
+    """What is not known is no contradiction, only no proof."""
+    return Fit.CANNOT_TELL if value is None else _yes(value in wanted)

@@ -8,6 +8,7 @@ A profile's messages are compiled once a profile, not once a session: an `Inspec
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, Final
@@ -20,6 +21,8 @@ LARGEST: Final = 256 * 1024
 """Bytes of a text message that is still read."""
 LONGEST: Final = 512
 """Characters of a value that is kept."""
+
+_POSITION: Final = re.compile(r"-?[0-9]{1,9}")
 
 Json = Any
 Get = Callable[[Json], Any]
@@ -35,6 +38,11 @@ class Told:
     connection_id: str | None = None
     req_id: str | None = None
 
+    @property
+    def says_something(self) -> bool:
+        """Whether there is more to it than ids."""
+        return bool(self.server_code or self.server_title or self.server_detail)
+
     def merge(self, other: Told) -> None:
         for f in fields(self):
             if getattr(self, f.name) is None:
@@ -43,10 +51,9 @@ class Told:
 
 def getter(path: str) -> Get:
     """A function that takes the value at a path out of parsed JSON, or gives None."""
-    steps = tuple(int(step) if step.lstrip("-").isdigit() else step for step in path.split("."))
-    if len(steps) == 1:
-        (only,) = steps
-        return lambda json: json.get(only) if type(json) is dict else None
+    if "." not in path:
+        return lambda json: json.get(path) if type(json) is dict else None
+    steps = tuple(int(step) if _POSITION.fullmatch(step) else step for step in path.split("."))
 
     def get(json: Json) -> Any:
         for step in steps:
@@ -101,7 +108,8 @@ def _holds(where: Where | None) -> Callable[[Json], bool] | None:
 
     def holds(json: Json) -> bool:
         value = get(json)
-        return type(value) is type(expected) and bool(value == expected)
+        # True is 1 for Python, but not in JSON.
+        return isinstance(value, bool) == isinstance(expected, bool) and bool(value == expected)
 
     return holds
 
@@ -146,9 +154,8 @@ class Kind:
         return told_by(self.message, json)
 
     def fits(self, json: Json) -> bool:
-        if self.when is not None:
-            return self.when(json)
-        return True
+        """For messages with a type that is already known to be this one's."""
+        return self.when is None or self.when(json)
 
     def is_there(self, json: Json) -> bool:
         """For messages without a type: recognised by what they hold."""
@@ -170,6 +177,8 @@ class Inspector:
 
     def read(self, data: bytes) -> tuple[Kind, Json] | None:
         """The kind of a message and its JSON; None for what is no JSON object or not known to the profile."""
+        if len(data) > LARGEST:
+            return None
         try:
             json = orjson.loads(data)
         except ValueError:
@@ -184,7 +193,4 @@ class Inspector:
             return next(((kind, json) for kind in self._untyped if kind.is_there(json)), None)
         if type(name) is not str:
             return None
-        for kind in self._kinds.get(name, ()):
-            if kind.when is None or kind.when(json):
-                return kind, json
-        return None
+        return next(((kind, json) for kind in self._kinds.get(name, ()) if kind.fits(json)), None)

@@ -51,6 +51,8 @@ class Phrase:
         return True
 
     def is_whole(self, text: str) -> bool:
+        if len(self.pieces) == 1:
+            return text == self.pieces[0]
         first, last = self.pieces[0], self.pieces[-1]
         return text.startswith(first) and text.endswith(last) and self.found_in(text)
 

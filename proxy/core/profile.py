@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from proxy.core.phrases import Phrase
 from proxy.core.verdict import Category, Owner, Phase, Retry, Side, Transport
 
 
@@ -21,7 +22,14 @@ def _listed(value: object) -> object:
     return value if isinstance(value, list | tuple) or value is None else [value]
 
 
+def _phrases(value: tuple[str, ...]) -> tuple[str, ...]:
+    for source in value:
+        Phrase(source)
+    return value
+
+
 Strings = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Phrases = Annotated[Strings, AfterValidator(_phrases)]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 Path = Annotated[str, Field(min_length=1, max_length=200)]
 Paths = Annotated[tuple[Path, ...], BeforeValidator(_listed)]
@@ -135,17 +143,21 @@ class Route(Strict):
 
 
 class When(Strict):
-    """All that is given must hold. Lists mean any of them."""
+    """All that is given must hold. Lists mean any of them.
+
+    In a vendor's file a condition is about what the vendor said: it fits neither an answer from in between nor, unless it
+    asks for `close_by: client`, a close frame that the client sent.
+    """
 
     endpoint: Strings | None = None
     phase: Annotated[tuple[Phase, ...], BeforeValidator(_listed)] | None = None
     http_status: Annotated[tuple[Annotated[int | str, Field(union_mode="left_to_right")], ...], BeforeValidator(_listed)] | None = None
     """Numbers, or a class such as `4xx`."""
-    header: dict[str, Strings] | None = None
+    header: dict[str, Phrases] | None = None
     server_code: Strings | None = None
-    text: Strings | None = None
+    text: Phrases | None = None
     """Phrases, any of which is in what was said: error frames, close reason, error headers or body."""
-    exact: Strings | None = None
+    exact: Phrases | None = None
     """Phrases, any of which is the whole of one thing that was said."""
     close_code: Annotated[tuple[int, ...], BeforeValidator(_listed)] | None = None
     number: Annotated[tuple[int, ...], BeforeValidator(_listed)] | None = None
@@ -161,7 +173,13 @@ class When(Strict):
     audio_sent: bool | None = None
     """Whether the client sent any audio; holds too where that is not known."""
     end_sent: bool | None = None
-    """Whether the client had sent the vendor's end message; holds too where that is not known."""
+    """Whether the client had sent the vendor's end message."""
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("a condition that asks nothing fits everything")
+        return self
 
 
 class Example(Strict):
@@ -195,7 +213,7 @@ class Rule(Strict):
     outcome: Literal["ok", "error"] = "error"
     one_of: Strings = ()
     """Ids of rules among which the claim does not decide: the verdict is what they share."""
-    when: Annotated[tuple[When, ...], BeforeValidator(_listed)]
+    when: Annotated[tuple[When, ...], BeforeValidator(_listed), Field(min_length=1)]
     hint: str | None = None
     rows: Strings = ()
     """Rows of the vendor's own error page that this rule stands for."""
@@ -218,6 +236,11 @@ class Common(Strict):
     sources: dict[str, str] = {}
     rules: tuple[Rule, ...]
 
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Self:
+        check_rules(self.rules, self.sources)
+        return self
+
 
 class Profile(Strict):
     vendor: Slug
@@ -231,7 +254,7 @@ class Profile(Strict):
     """Headers of a refusal that say what is wrong, best first."""
     body: Message | None = None
     """How to read the JSON body of a refusal: its server_code, server_title, server_detail and ids."""
-    no_information: Strings = ()
+    no_information: Phrases = ()
     """Phrases that say nothing (a fixed close reason); they never decide between two causes."""
     routes: Annotated[tuple[Route, ...], Field(min_length=1)]
     endpoints: Annotated[dict[Slug, Endpoint], Field(min_length=1)]
@@ -262,7 +285,7 @@ def check_rules(rules: tuple[Rule, ...], sources: dict[str, str]) -> None:
         for name in rule.one_of:
             if name not in seen or seen[name].one_of:
                 raise _at(f"rules.{number}.one_of", f"no plain rule with the id {name!r}")
-        for tag in rule.sources:
+        for tag in (*rule.sources, *(example.source for example in rule.examples if example.source)):
             if tag.split(":")[0] not in sources:
                 raise _at(f"rules.{number}.sources", f"no source {tag!r}; there are {sorted(sources)}")
 

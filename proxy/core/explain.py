@@ -1,0 +1,238 @@
+"""From given facts to a verdict, without a session: what stands behind `earwitness explain`.
+
+Owns the joining of what somebody read in a log (a close code, a reason, a refusal, error frames) into a claim, and, where
+no vendor is named, the choice of the vendor that fits best. It reads and classifies with the same code as a live session,
+but measures nothing: no evidence, and what the rule alone says is the owner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.core.claim import Claim
+from proxy.core.classify import NOTHING, Meaning, shared
+from proxy.core.inspect import Json, Kind, Told
+from proxy.core.profile import Common, Profile
+from proxy.core.redact import redact
+from proxy.core.vendor import CompiledEndpoint, Vendor
+from proxy.core.verdict import Outcome, Phase, Side, Transport, Verdict
+
+MOST_FRAMES: Final = 1000
+_WHEN_DIALLING: Final = (Transport.DNS, Transport.REFUSED, Transport.TLS, Transport.TIMEOUT)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What is known. `None` is "not known". Frames are text messages of either side, as text or as the hex of their bytes."""
+
+    vendor: str | None = None
+    path: str | None = None
+    phase: Phase | None = None
+    http_status: int | None = None
+    headers: Mapping[str, str] | None = None
+    body: str | None = None
+    frames: tuple[str, ...] = ()
+    frames_hex: tuple[str, ...] = ()
+    close_code: int | None = None
+    close_reason: str | None = None
+    close_by: Side | None = None
+    transport: Transport | None = None
+    ended_by: Side | None = None
+    ready: bool | None = None
+    audio_sent: bool | None = None
+    end_sent: bool | None = None
+
+    def messages(self) -> list[bytes]:
+        """All frames as bytes, texts first. Raises ValueError for what is no hex."""
+        texts = [text.encode("utf-8", "replace") for text in self.frames]
+        return [*texts, *(bytes.fromhex(text) for text in self.frames_hex)][:MOST_FRAMES]
+
+    @property
+    def refused(self) -> bool:
+        """Whether the answer was no open WebSocket."""
+        return (self.http_status is not None and not (self.http_status == 101 and self.was_open)) or self.body is not None
+
+    @property
+    def was_open(self) -> bool:
+        return bool(self.frames or self.frames_hex or self.close_reason) or self.close_code is not None
+
+    @property
+    def likely_phase(self) -> Phase | None:
+        """The phase, where it is not given: a name is resolved when dialling, a close frame comes when open."""
+        if self.phase is not None:
+            return self.phase
+        if self.refused or (self.transport in _WHEN_DIALLING and not self.was_open):
+            return Phase.WEBSOCKET_CONNECT
+        return Phase.WEBSOCKET_RUNTIME if self.was_open or self.transport is not None else None
+
+    @property
+    def closer(self) -> Side | None:
+        """Who sent the close frame: whoever is said to have ended it, if that is somebody who can send one."""
+        return self.close_by or (self.ended_by if self.ended_by in (Side.CLIENT, Side.VENDOR) else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One vendor's and one endpoint's view of what is given."""
+
+    vendor: str
+    endpoint: str
+    claim: Claim
+    meaning: Meaning
+    known_frames: int
+    fatal: bool
+    words: bool
+
+    @property
+    def fits(self) -> tuple[int, bool, bool]:
+        """How much speaks for this vendor: frames it knows, its own headers, its own words. Numbers collide and prove nothing."""
+        return self.known_frames, self.claim.in_between is False, self.words
+
+
+def explain(given: Given, profiles: Mapping[str, Profile], common: Common) -> tuple[Verdict, list[str]]:
+    """The verdict, and the vendors that fit it (only the named one, if one is named).
+
+    Where several vendors or endpoints fit equally well, the verdict is what their meanings share. Raises ValueError for an
+    unknown vendor and for frames that are not hex.
+    """
+    if given.vendor is not None and given.vendor not in profiles:
+        raise ValueError(f"no vendor {given.vendor!r}; there are {', '.join(sorted(profiles))}")
+    wanted = profiles.values() if given.vendor is None else (profiles[given.vendor],)
+    frames = given.messages()
+    readings = [reading for profile in wanted for reading in _readings(given, frames, Vendor(profile, common))]
+    best = _best(readings) if given.vendor is None else readings
+    meaning = shared(reading.meaning for reading in best) if best else NOTHING
+    vendors = list(dict.fromkeys(reading.vendor for reading in best))
+    return _verdict(given, best or readings, meaning), vendors
+
+
+def _best(readings: list[_Reading]) -> list[_Reading]:
+    fitting = [r for r in readings if r.meaning is not NOTHING]
+    most = max((r.fits for r in fitting), default=None)
+    return [r for r in fitting if r.fits == most]
+
+
+def _readings(given: Given, frames: list[bytes], vendor: Vendor) -> list[_Reading]:
+    """One reading for each endpoint that it may be; with several, those that know most of the frames."""
+    route = vendor.route(given.path) if given.path is not None else None
+    names: Iterable[str] = vendor.endpoints if route is None else (route.endpoint,)
+    readings = [_read(given, frames, vendor, vendor.endpoints[name]) for name in names]
+    most = max(reading.known_frames for reading in readings)
+    return [reading for reading in readings if reading.known_frames == most]
+
+
+def _read(given: Given, frames: list[bytes], vendor: Vendor, endpoint: CompiledEndpoint) -> _Reading:
+    profile = vendor.profile
+    claim = Claim(endpoint=endpoint.name, phase=given.likely_phase, transport=given.transport, ended_by=given.ended_by,
+                  ready=given.ready, audio_sent=given.audio_sent, end_sent=given.end_sent)
+    if given.refused:
+        claim.refused(profile, given.http_status, given.headers, given.body.encode("utf-8", "replace") if given.body else None)
+    headers = {name.lower(): value for name, value in (given.headers or {}).items()}
+    claim.told.connection_id = claim.told.connection_id or headers.get(endpoint.spec.response_ids.get("connection_id", ""))
+    claim.told.req_id = claim.told.req_id or headers.get(endpoint.spec.response_ids.get("req_id", ""))
+    frames_read = _Frames(endpoint, profile, claim)
+    for frame in frames:
+        frames_read.read(frame)
+    if given.close_code is not None or given.close_reason:
+        claim.closed(profile, given.close_code, given.close_reason, given.closer)
+        claim.close_code = given.close_code  # one that was not told is not an empty one
+    elif not (given.refused or given.transport or frames_read.fatal):
+        # A warning ends nothing; it is what is asked about only where nothing else is there.
+        for told in frames_read.warnings:
+            claim.hear(profile, told)
+    meaning, words = vendor.classifier.decide(claim)
+    return _Reading(vendor.name, endpoint.name, claim, meaning, frames_read.known, frames_read.fatal, words)
+
+
+class _Frames:
+    """Reads frames of either side into a claim."""
+
+    def __init__(self, endpoint: CompiledEndpoint, profile: Profile, claim: Claim) -> None:
+        self._endpoint, self._profile, self._claim = endpoint, profile, claim
+        self.known = 0
+        self.fatal = False
+        self.warnings: list[Told] = []
+
+    def read(self, frame: bytes) -> None:
+        if (read := self._endpoint.server.read(frame)) is not None:
+            self.known += 1
+            self._from_vendor(*read)
+        elif (read := self._endpoint.client.read(frame)) is not None:
+            self.known += 1
+            if read[0].role == "end":
+                self._claim.end_sent = True
+        elif not frame.lstrip().startswith((b"{", b"[")):
+            # No message at all, but perhaps the words of one, as a log shows them.
+            self._claim.say(self._profile, frame.decode("utf-8", "replace"))
+
+    def _from_vendor(self, kind: Kind, json: Json) -> None:
+        claim, told = self._claim, kind.told(json)
+        if kind.role == "error" and kind.fatal:
+            self.fatal = True
+            claim.hear(self._profile, told)
+        elif kind.role in ("error", "warning"):
+            self.warnings.append(told)
+        elif kind.role == "ready":
+            claim.ready = True
+        claim.told.connection_id = claim.told.connection_id or told.connection_id
+        claim.told.req_id = claim.told.req_id or told.req_id
+        if kind.audio_seconds is not None:
+            claim.reported_seconds = kind.audio_seconds(json)
+
+
+def _verdict(given: Given, readings: list[_Reading], meaning: Meaning) -> Verdict:
+    first = readings[0]
+    claim = first.claim
+    one_vendor = len({reading.vendor for reading in readings}) == 1
+    one_endpoint = one_vendor and len(readings) == 1
+    told = claim.told
+    return Verdict(
+        vendor=first.vendor if one_vendor else None,
+        endpoint=first.endpoint if one_endpoint else None,
+        outcome=_outcome(claim, meaning),
+        phase=claim.phase,
+        code=meaning.code,
+        rule=meaning.rule,
+        category=meaning.category,
+        owner=meaning.owner,
+        rule_owner=meaning.owner,
+        retry=meaning.retry,
+        retry_after_seconds=claim.retry_after,
+        initiated_by=_initiated_by(given, first),
+        ended_by=_ended_by(given, claim),
+        http_status=given.http_status,
+        server_code=_clean(told.server_code),
+        server_title=_clean(told.server_title),
+        server_detail=_clean(told.server_detail),
+        connection_id=_clean(told.connection_id),
+        req_id=_clean(told.req_id),
+        close_code=given.close_code,
+        close_reason=_clean(given.close_reason),
+        hint=meaning.hint,
+    )
+
+
+def _outcome(claim: Claim, meaning: Meaning) -> Outcome:
+    if meaning.ok:
+        return Outcome.OK
+    return Outcome.REFUSED_BY_VENDOR if claim.http_status is not None else Outcome.ERROR
+
+
+def _ended_by(given: Given, claim: Claim) -> Side:
+    if given.ended_by is not None:
+        return given.ended_by
+    if given.refused:
+        return Side.NETWORK if claim.in_between else Side.VENDOR
+    return Side.NETWORK if given.transport in _WHEN_DIALLING else given.closer or Side.UNKNOWN
+
+
+def _initiated_by(given: Given, reading: _Reading) -> Side:
+    if reading.fatal:
+        return Side.VENDOR
+    return Side.CLIENT if reading.claim.end_sent else _ended_by(given, reading.claim)
+
+
+def _clean(text: str | None) -> str | None:
+    return None if text is None else redact(text)
