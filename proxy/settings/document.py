@@ -144,7 +144,7 @@ class _Reader:
             raise self._stop(event, keys, "tags are not allowed")
         value: Any
         if kind is yaml.ScalarEvent:
-            value = scalar(event.value) if event.implicit[0] else event.value
+            value = scalar(event.value) if event.implicit[0] and event.tag is None else event.value
         elif kind is yaml.MappingStartEvent:
             value = self._mapping(keys)
         else:

@@ -6,16 +6,15 @@ after it (`<vendor>.yaml`), so that only the files of the vendors in use are rea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from proxy.core.phrases import Phrase
-from proxy.core.profile import Common, Profile, Rule
-from proxy.settings.document import Document, Keys, read
+from proxy.core.profile import Common, Profile
+from proxy.settings.document import Document, read
 from proxy.settings.problems import ConfigError, Problem
-from proxy.settings.validate import along, validated
+from proxy.settings.validate import validated
 
 _PACKAGE: Final = Path(__file__).parent.parent
 
@@ -85,7 +84,6 @@ def profile_in(document: Document, vendor: str) -> Profile:
         raise ConfigError(problems)
     if profile.vendor != vendor:
         problems.append(document.problem(("vendor",), f"should be {vendor!r}: a vendor's file is named after it"))
-    problems += _phrases(document, profile.rules)
     if problems:
         raise ConfigError(problems)
     return profile
@@ -93,26 +91,9 @@ def profile_in(document: Document, vendor: str) -> Profile:
 
 def common_in(document: Document) -> Common:
     common, problems = validated(Common, document)
-    if common is None:
-        raise ConfigError(problems)
-    problems += _phrases(document, common.rules)
-    if problems:
+    if common is None or problems:
         raise ConfigError(problems)
     return common
-
-
-def _phrases(document: Document, rules: Sequence[Rule]) -> Iterator[Problem]:
-    """Phrases that match nothing or everything: told here, with their line, not when the first session ends."""
-    for number, rule in enumerate(rules):
-        for place, when in enumerate(rule.when):
-            spoken: dict[Keys, tuple[str, ...]] = {("text",): when.text or (), ("exact",): when.exact or ()}
-            spoken |= {("header", name): phrases for name, phrases in (when.header or {}).items()}
-            for keys, phrases in spoken.items():
-                for item, phrase in enumerate(phrases):
-                    try:
-                        Phrase(phrase)
-                    except ValueError as error:
-                        yield document.problem(along(document.data, ("rules", number, "when", place, *keys, item)), str(error))
 
 
 def _yaml_files(folder: Path) -> list[Path]:

@@ -87,6 +87,8 @@ def _told(model: type[BaseModel], data: Any, error: ErrorDetails) -> tuple[Keys,
         return keys, f"should be {_KINDS[kind]}"
     if kind == "string_pattern_mismatch":
         return keys, f"should match {context['pattern']}"
+    if kind == "too_short" and not value:
+        return keys, "should not be empty"
     return keys, error["msg"].replace("Input should", "should").replace("Tuple should", "should")
 
 
