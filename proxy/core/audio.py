@@ -65,7 +65,7 @@ def container(head: bytes) -> str | None:
 def peak(head: bytes, name: str) -> float | None:
     """The largest sample as a share of full scale, 0 to 1; None for formats whose samples cannot be read here.
 
-    G.711 is logarithmic: a code's magnitude is its position on the scale, which is enough to tell silence from speech.
+    Samples of PCM are little-endian, as is every machine this runs on.
     """
     if name == "pcm_s16le":
         samples = array("h", head[: len(head) & ~1])

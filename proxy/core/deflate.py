@@ -16,6 +16,7 @@ BUDGET: Final = 256 << 20
 """Inflated bytes of one direction with context takeover: about two hours of 16 kHz speech, and a bound on CPU."""
 
 _TAIL: Final = b"\x00\x00\xff\xff"
+_WINDOWS: Final = frozenset(map(str, range(8, 16)))  # no leading zeros (RFC 7692 section 7.1.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def agreed(extensions: str) -> Deflate | None:
 
 
 def _bits(value: str | None) -> int:
-    return int(value) if value is not None and value.isascii() and value.isdigit() and 8 <= int(value[:3]) <= 15 else 15
+    return int(value) if value is not None and value in _WINDOWS else 15
 
 
 class Inflater:

@@ -220,7 +220,7 @@ class FrameScanner:
         whole = opcode == OP_TEXT or compressed
         payload = bytes(self._text) if not whole or length <= LARGEST_TEXT else None
         self._opcode, self._compressed, self._text = 0, False, bytearray()
-        if opcode == OP_BINARY and length and not payload:
+        if opcode == OP_BINARY and length and not payload and not compressed:
             self._audio(length, now)
         else:
             self.sink.message(opcode, length, payload, compressed, now)
