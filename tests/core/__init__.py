@@ -1,0 +1,1 @@
+"""Tests of the core: no socket, no sleep, no real clock."""
