@@ -36,7 +36,7 @@ class ConfigError(Exception):
 
 def instead(written: str, known: Sequence[str]) -> str:
     """The end of a sentence about a name that is not known: the nearest that is, or all of them."""
-    near = get_close_matches(written[:80], known, 1)
+    near = get_close_matches(written[:80], known, 1, 0.7)
     return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}" if known else "none is known here"
 
 

@@ -71,7 +71,7 @@ def _told(model: type[BaseModel], data: Any, error: ErrorDetails) -> tuple[Keys,
     if kind == "extra_forbidden":
         return keys, f"unknown key; {instead(str(location[-1]), sorted(_fields(model, location[:-1])))}"
     if kind == "missing":
-        return (*keys, location[-1]), "is missing"
+        return keys if keys[-1:] == location[-1:] else (*keys, location[-1]), "is missing"
     if kind in ("value_error", "assertion_error"):
         message = str(context.get("error", error["msg"]))
         if inner := _NAMES_ITS_PATH.fullmatch(message):

@@ -119,24 +119,33 @@ def not_secret(name: str) -> str:
 
 def trusts(ca: Path) -> Path:
     """A file of CA certificates that loads."""
+    _readable(ca)
     _loads(ca, lambda context: context.load_verify_locations(cafile=ca))
     return ca
 
 
 def proves(cert: Path, key: Path | None) -> None:
     """A certificate chain and its private key that load and belong together. Without a key file it is in the first."""
+    for file in (cert, key):
+        if file is not None:
+            _readable(file)
     # Without a password of our own OpenSSL would ask for one on the terminal.
     _loads(cert, lambda context: context.load_cert_chain(cert, key, password=lambda: b""))
+
+
+def _readable(file: Path) -> None:
+    try:
+        file.open("rb").close()
+    except OSError as error:
+        raise ValueError(f"{file.name} cannot be read: {(error.strerror or 'no such file').lower()}") from None
 
 
 def _loads(file: Path, load: Callable[[ssl.SSLContext], None]) -> None:
     try:
         load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     except ssl.SSLError as error:
-        reason = (error.reason or "no PEM certificate or key in it").replace("_", " ").lower()
+        reason = error.reason.replace("_", " ").lower() if error.reason else "no PEM certificate or key in it"
         raise ValueError(f"{file.name} cannot be used: {reason}") from None
-    except OSError as error:
-        raise ValueError(f"cannot be read: {(error.strerror or 'no such file').lower()}") from None
 
 
 def _text(**schema: Any) -> WithJsonSchema:
