@@ -19,7 +19,7 @@ from proxy.core.claim import Claim, as_number
 from proxy.core.deflate import Inflater, agreed
 from proxy.core.ending import Ending
 from proxy.core.evidence import Delivery, TcpSample
-from proxy.core.inspect import Json, Kind
+from proxy.core.inspect import Json, Kind, text_of
 from proxy.core.tally import AUDIO, AudioSeconds, Tables, Traffic
 from proxy.core.timing import AudioClock, ResultClock
 from proxy.core.vendor import CompiledEndpoint, Request, Vendor
@@ -33,7 +33,7 @@ class Session:
     """Facts of one session. `now` is always the monotonic clock; `wall` is Unix time at the start."""
 
     __slots__ = (
-        "_client", "_vendor", "answered_at", "audio", "audio_format", "buffered", "buffered_max", "claim", "clock", "connection_id",
+        "_client", "_ready_seconds", "_vendor", "answered_at", "audio", "audio_format", "buffered", "buffered_max", "claim", "clock", "connection_id",
         "delivery", "ending", "endpoint", "expires_at", "facts", "from_client", "from_vendor", "inspection", "lead_seconds", "listener",
         "loop_lag_max", "ready_at", "req_id", "request", "results", "session_id", "spec", "started_at", "to_client", "to_vendor",
         "vendor", "vendor_profile", "wall", "warnings",
@@ -55,10 +55,11 @@ class Session:
         self.ending = Ending()
         self.inspection = Inspection.FULL
         self.facts: dict[str, float] = {}
-        self.warnings: list[str] = []
+        self.warnings: dict[str, int] = {}  # how often, by name
         self.to_vendor, self.to_client = Traffic(), Traffic()
         self.audio = AudioSeconds()
         self.audio_format = endpoint.audio_format(request) if endpoint else UNTIMED
+        self._ready_seconds = tables.ready
         self.clock = AudioClock(self.audio_format, self.audio, tables)
         self.results = ResultClock(self.clock, tables)
         self.delivery = Delivery(self.audio)
@@ -77,7 +78,8 @@ class Session:
         """The 101, with its headers in lower case."""
         self.answered_at = now
         self.claim.phase = Phase.WEBSOCKET_RUNTIME
-        self.claim.audio_sent = self.claim.end_sent = False
+        if self.inspection is not Inspection.LOST:
+            self.claim.audio_sent = self.claim.end_sent = False
         self._ids_from(headers)
         deflate = agreed(headers.get("sec-websocket-extensions", ""))
         if deflate is not None:
@@ -88,16 +90,20 @@ class Session:
             self._ready(now)
 
     def refused(self, status: int, headers: Mapping[str, str], body: bytes, now: float) -> None:
-        """Any other answer. `body` is its beginning, decompressed if that was possible."""
+        """Any other answer, headers and the beginning of the body as they came: the claim knows how to unpack it."""
         self.answered_at = now
         self._ids_from({name.lower(): value for name, value in headers.items()})
         self.claim.refused(self.vendor_profile.profile, status, headers, body)
         self.ending.ended(Side.NETWORK if self.claim.in_between else Side.VENDOR)
 
     def dial_failed(self, how: Transport) -> None:
-        self.claim.transport = how
-        self.ending.ended(Side.VENDOR if how in (Transport.EOF, Transport.RESET) else Side.NETWORK)
-        self.claim.ended_by = self.ending.ended_by
+        """There was no answer. A vendor that hung up was there; all else is the network's."""
+        self.ending.lost(Side.VENDOR if how in (Transport.EOF, Transport.RESET) else Side.NETWORK, how)
+
+    def misanswered(self, code: str) -> None:
+        """Something answered that cannot be passed on. `code` is one of own.OWN."""
+        self.ending.found = code
+        self.ending.ended(Side.NETWORK)
 
     def client_left(self) -> None:
         """The client was gone before there was an answer."""
@@ -117,8 +123,9 @@ class Session:
 
     def uninspected(self) -> None:
         """Inspection of this session has failed: it goes on blind."""
-        self.inspection = Inspection.LOST
         self.from_client.is_lost = self.from_vendor.is_lost = True
+        self._blind(Side.CLIENT)
+        self._blind(Side.VENDOR)
 
     def tick(self, now: float, tcp: TcpSample | None, buffered: tuple[int, int], loop_lag: float) -> None:
         """Once a second, and at the end. `buffered`: bytes waiting here toward the vendor and toward the client."""
@@ -143,6 +150,21 @@ class Session:
     def _ready(self, now: float) -> None:
         if self.ready_at is None:
             self.ready_at, self.claim.ready = now, True
+            self._ready_seconds.observe(now - self.started_at)
+
+    def _blind(self, side: Side, inspection: Inspection = Inspection.LOST) -> None:
+        """Something of that side went by unread: what was not seen may have been there."""
+        if self.inspection is not Inspection.LOST:
+            self.inspection = inspection
+        if side is Side.CLIENT:
+            self.claim.audio_sent, self.claim.end_sent = self.claim.audio_sent or None, self.claim.end_sent or None
+        else:
+            self.claim.ready = self.claim.ready or None
+            self.ending.blind |= inspection is Inspection.LOST
+
+    def warned(self, name: str) -> None:
+        """An error or warning that did not end the session, or broken framing."""
+        self.warnings[name] = self.warnings.get(name, 0) + 1
 
     def noticed(self, fact: str, now: float) -> None:
         """One of a closed set; the first time counts."""
@@ -165,7 +187,7 @@ class _Side:
             payload = self.inflater.message(payload) if self.inflater else None
             length = len(payload) if payload is not None else length
         if payload is None or (compressed and self.inflater and self.inflater.ended):
-            self.session.inspection = max(self.session.inspection, Inspection.PARTIAL, key=_WORSE.__getitem__)
+            self.session._blind(self.side, Inspection.PARTIAL)
         if opcode == OP_BINARY:
             self.binary(length, payload, now)
         elif payload is not None and opcode == OP_TEXT:
@@ -180,11 +202,8 @@ class _Side:
             self.session.ending.closed(self.side, payload, now)
 
     def lost(self, reason: str) -> None:
-        self.session.inspection = Inspection.LOST
-        self.session.warnings.append(f"framing_{reason}")
-
-
-_WORSE: Final = {Inspection.FULL: 0, Inspection.PARTIAL: 1, Inspection.LOST: 2}
+        self.session._blind(self.side)
+        self.session.warned(f"framing_{reason}")
 
 
 class _ClientSide(_Side):
@@ -202,6 +221,8 @@ class _ClientSide(_Side):
         if not length and session.spec is not None and session.spec.spec.empty_binary == "end":
             self._end()
             return
+        if head is None:
+            session.clock.untimed()  # how much audio a compressed message holds is not known
         session.clock.add(length, now)
         if head:
             self._look(head, now)
@@ -223,8 +244,9 @@ class _ClientSide(_Side):
             self._end()
 
     def _end(self) -> None:
-        self.session.claim.end_sent = True
         self.session.ending.began(Side.CLIENT)
+        if self.session.ending.initiated_by is Side.CLIENT:  # and not in answer to the vendor's end
+            self.session.claim.end_sent = True
 
 
 class _VendorSide(_Side):
@@ -253,7 +275,7 @@ class _VendorSide(_Side):
         self.session.results.add(
             now,
             kind.final is not None and kind.final(json),
-            kind.utterance(json) if kind.utterance else None,
+            text_of(kind.utterance(json)) if kind.utterance else None,
             kind.speech_start(json) if kind.speech_start else None,
             kind.speech_end(json) if kind.speech_end else None,
         )
@@ -279,7 +301,7 @@ class _VendorSide(_Side):
             session.ending.fatal_error = True
             session.ending.began(Side.VENDOR)
         else:
-            session.warnings.append(kind.name)
+            session.warned(kind.name)
 
     def _ids(self, kind: Kind, json: Json) -> None:
         told = kind.told(json)

@@ -110,6 +110,8 @@ def _object(fields: Mapping[Any, Any], depth: int) -> dict[str, Any]:
 def _field(name: str, value: Any, depth: int) -> Any:
     if is_sensitive(name):
         return MARK
+    if name == "hint":  # the profile's own words, not a peer's
+        return value
     if name in _IDS and isinstance(value, str):
         return _unicode(value[:LONGEST_ID])
     if name == "correlation" and isinstance(value, Mapping):  # the application's own ids, which the operator named

@@ -1,0 +1,179 @@
+"""What each command does. Takes parsed arguments, returns an exit code; prints what a person asked to see."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from proxy.cli import DONE, INTERNAL, UNBOUND, USAGE
+
+if TYPE_CHECKING:
+    from proxy.settings import Problem, Settings
+
+
+def run(args: argparse.Namespace) -> int:
+    from proxy.relay.server import BindError
+    from proxy.settings import ConfigError, Overrides, load
+    from proxy.telemetry import log
+
+    if (args.listen or args.upstream) and not args.vendor:
+        return _usage("--listen and --upstream go with --vendor")
+    if args.loop == "uvloop" and not _has_uvloop():
+        return _usage("--loop uvloop: uvloop is not installed")
+    try:
+        overrides = Overrides(args.vendor, args.listen, args.upstream, args.metrics, args.admin)
+        settings = load(args.config, os.environ, overrides)
+    except ConfigError as error:
+        return _problems(error.problems)
+    lines = log.setup(settings.log.level)
+    try:
+        _on(args.loop, _serve(settings))
+    except BindError as error:
+        print(f"earwitness: {error}", file=sys.stderr)
+        return UNBOUND
+    except Exception as error:
+        log.state("internal", 50, error=error)
+        return INTERNAL
+    finally:
+        lines.close()
+    return DONE
+
+
+async def _serve(settings: Settings) -> None:
+    from proxy.app import serve
+
+    await serve(settings)
+
+
+def _on(loop: str, main: Coroutine[object, object, None]) -> None:
+    from proxy.app import run_on
+
+    with asyncio.Runner(loop_factory=run_on(loop)) as runner:
+        runner.run(main)
+
+
+def _has_uvloop() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("uvloop") is not None
+
+
+def check_config(args: argparse.Namespace) -> int:
+    from proxy.settings import FILE_VARIABLE, check, packaged
+
+    path = args.file or Path(os.environ.get(FILE_VARIABLE) or packaged() / "earwitness.yaml")
+    problems = check(path)
+    if problems:
+        return _problems(problems)
+    print(f"{path}: good")
+    return DONE
+
+
+def _problems(problems: list[Problem]) -> int:
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return USAGE
+
+
+def explain(args: argparse.Namespace) -> int:
+    import orjson
+
+    from proxy.core.explain import Given, explain
+    from proxy.core.verdict import Phase, Side, Transport
+    from proxy.settings import load_all
+
+    catalogue = load_all(())
+    headers = {}
+    for header in args.header:
+        name, colon, value = header.partition(":")
+        if not colon:
+            return _usage(f"--header: should be 'Name: value', not {header.split('=')[0]!r}")
+        headers[name.strip()] = value.strip()
+    given = Given(
+        vendor=args.vendor, path=args.path, phase=Phase(args.phase) if args.phase else None, http_status=args.http_status,
+        headers=headers or None, body=args.body, frames=tuple(args.frame), frames_hex=tuple(args.frame_hex), close_code=args.close_code,
+        close_reason=args.close_reason, transport=Transport(args.transport) if args.transport else None,
+        ended_by=Side(args.ended_by) if args.ended_by else None,
+    )
+    try:
+        verdict, vendors = explain(given, catalogue.profiles, catalogue.common)
+    except ValueError as error:
+        return _usage(str(error))
+    flat = verdict.as_dict() | ({} if args.vendor else {"vendors": vendors})
+    if args.json:
+        print(orjson.dumps(flat).decode())
+        return DONE
+    for name, value in flat.items():
+        if value not in (None, [], ""):
+            print(f"{name:<16} {', '.join(value) if isinstance(value, list) else value}")
+    return DONE
+
+
+def simulate(args: argparse.Namespace) -> int:
+    from proxy.simulators import command
+
+    if args.list_faults:
+        try:
+            print(command.list_faults(args.vendor))
+        except ValueError as error:
+            return _usage(str(error))
+        return DONE
+    try:
+        host, port = command.address(args.listen)
+        _on("auto", command.serve(args.vendor, host, port, fault=args.fault, fault_after=args.fault_after, wording=args.wording,
+                                  strict=args.strict, announce=lambda url: print(f"simulating {args.vendor} at {url}", flush=True)))
+    except ValueError as error:
+        return _usage(str(error))
+    except OSError as error:
+        print(f"earwitness: cannot listen on {args.listen}: {error.strerror or error}", file=sys.stderr)
+        return UNBOUND
+    return DONE
+
+
+def demo(args: argparse.Namespace) -> int:
+    from proxy.demo import demo
+
+    return demo(args.seconds, args.serve)
+
+
+def schema(args: argparse.Namespace) -> int:
+    import orjson
+
+    from proxy.core.profile import Profile
+    from proxy.core.profile import schema as schema_of
+    from proxy.settings import settings_schema
+
+    print(orjson.dumps(settings_schema() if args.of == "settings" else schema_of(Profile), option=orjson.OPT_INDENT_2).decode())
+    return DONE
+
+
+def healthcheck(args: argparse.Namespace) -> int:
+    from http.client import HTTPConnection, HTTPException
+
+    from proxy.settings import ConfigError, Overrides, load
+
+    try:
+        listen = load(None, os.environ, Overrides(metrics=args.metrics)).metrics.listen
+    except ConfigError as error:
+        return _problems(error.problems)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)  # noqa: S104
+    connection = HTTPConnection(host, listen.port, timeout=2)
+    try:
+        connection.request("GET", "/-/ready")
+        ready = connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        ready = False
+    finally:
+        connection.close()
+    print("ready" if ready else "not ready")
+    return DONE if ready else 1
+
+
+def _usage(message: str) -> int:
+    print(f"earwitness: {message}", file=sys.stderr)
+    return USAGE

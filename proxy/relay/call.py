@@ -1,0 +1,251 @@
+"""One call, from the client's request to the session's end.
+
+    take the client over -> dial the vendor -> 101: splice          -> report
+                                            -> refusal: pass it on  -> report
+                                            -> no answer: 502 / 504 -> report
+
+Owns the order of these steps, and that the report is made exactly once on every way out. What things mean is the
+session's business (core), how bytes cross the splice's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final
+
+import aiohttp
+
+from proxy.core.session import Session
+from proxy.core.vendor import Vendor
+from proxy.core.verdict import Side, Transport
+from proxy.relay.answers import failed_dial
+from proxy.relay.bodies import LOOKED_AT, beginning
+from proxy.relay.dialer import Answer, Dialer, DialError, Upstream
+from proxy.relay.heads import lower, refusal_head, switching_head, upgrades
+from proxy.relay.splice import FLUSH_SECONDS, Splice
+from proxy.relay.takeover import Taken
+from proxy.relay.tcpinfo import sample
+
+EARLY_BYTES: Final = 65536
+"""What a client may send before it has an answer; beyond that it is not read."""
+BODY_SECONDS: Final = 10.0
+"""How long a refusal's body may stand still."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One listener, ready: its name, its vendor, and where each route leads."""
+
+    name: str
+    vendor: Vendor
+    upstreams: dict[str, Upstream]
+
+
+class Waiting(asyncio.Protocol):
+    """The client's protocol until there is an answer: keeps early bytes, and notices that the client has left."""
+
+    def __init__(self, gone: Callable[[], None]) -> None:
+        self._gone = gone
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._transport: asyncio.Transport | None = None
+        self.early = bytearray()
+        self.held = False
+
+    def attach(self, taken: Taken) -> None:
+        self._transport = taken.transport
+        self.data_received(taken.early)
+
+    def data_received(self, data: bytes) -> None:
+        self.early += data
+        if len(self.early) > EARLY_BYTES and self._transport is not None and not self.held:
+            self.held = True
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        self._gone()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._writable.set()
+        self._gone()
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    async def drained(self) -> None:
+        await self._writable.wait()
+
+
+class Call:
+    """`over(call)` is called once, when the session is at its end."""
+
+    __slots__ = ("_client", "_over", "_splice", "_task", "_vendor", "_waiting", "failed", "session")
+
+    def __init__(self, session: Session, over: Callable[[Call], None]) -> None:
+        self.session = session
+        self._over: Callable[[Call], None] | None = over
+        self._waiting = Waiting(self._client_gone)
+        self._client: asyncio.Transport | None = None
+        self._vendor: asyncio.Transport | None = None
+        self._splice: Splice | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.failed = False  # looking at bytes has raised
+
+    @property
+    def waiting(self) -> Waiting:
+        """The protocol that the client's transport is to be given to."""
+        return self._waiting
+
+    def start(self, taken: Taken, dialer: Dialer, upstream: Upstream, head: bytes) -> None:
+        self._client = taken.transport
+        self._waiting.attach(taken)
+        self._task = asyncio.get_running_loop().create_task(self._run(dialer, upstream, head))
+        self._task.add_done_callback(self._ran)
+
+    def nobody(self) -> None:
+        """The client was gone before its transport could be taken."""
+        self.session.client_left()
+        self._end()
+
+    def refuse(self, code: str) -> None:
+        """We refuse; the answer is somebody else's to send."""
+        self.session.refused_here(code)
+        self._end()
+
+    def drain(self) -> None:
+        """Ends the session because the process ends."""
+        self.session.ending.drained = True
+        self.session.ending.ended(Side.SIDECAR)
+        if self._splice is not None:
+            self._splice.abort()
+        elif self._task is not None:
+            self._task.cancel()
+
+    # Until there is an answer
+
+    async def _run(self, dialer: Dialer, upstream: Upstream, head: bytes) -> None:
+        try:
+            answer = await dialer.dial(self.session.vendor, upstream, head)
+        except DialError as error:
+            self._unanswered(error)
+            return
+        headers = lower(answer.headers)
+        if upgrades(answer.status, headers, self.session.request.headers.get("sec-websocket-key")):
+            self._open(answer, headers)
+        elif answer.status == 101:
+            answer.wire.close()
+            self.session.refused(101, headers, b"", monotonic())
+            self._write(failed_dial(None, "sidecar_bad_upstream"))
+        else:
+            await self._pass_on(answer, headers)
+
+    def _unanswered(self, error: DialError) -> None:
+        if error.how is not None:
+            self.session.dial_failed(error.how)
+        else:
+            self.session.misanswered(error.code or "sidecar_internal")
+        self._write(failed_dial(error.how, error.code))
+
+    def _ran(self, task: asyncio.Task[None]) -> None:
+        """The dial is over. Without a splice, so is the session."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.session.refused_here("sidecar_internal")
+            self._write(failed_dial(None, "sidecar_internal"))
+        if self._splice is None or error is not None:
+            self._close_client()
+            self._end()
+
+    def _client_gone(self) -> None:
+        if self._splice is None and self._task is not None and not self._task.done():
+            self.session.client_left()
+            self._task.cancel()
+
+    async def _pass_on(self, answer: Answer, headers: dict[str, str]) -> None:
+        """A refusal, with its body as it comes. What is looked at is its beginning."""
+        kept = bytearray()
+        try:
+            self._write(refusal_head(answer.status, answer.reason, answer.headers))
+            while True:
+                async with asyncio.timeout(BODY_SECONDS):
+                    chunk = await answer.body.readany()
+                    if not chunk:
+                        break
+                    kept += chunk[: LOOKED_AT - len(kept)]
+                    self._write(chunk)
+                    await self._waiting.drained()
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            pass  # the body was cut; what there was of it has gone on
+        finally:
+            answer.wire.close()
+            self.session.refused(answer.status, headers, beginning(bytes(kept), headers.get("content-encoding", "")), monotonic())
+
+    def _open(self, answer: Answer, headers: dict[str, str]) -> None:
+        client, session = self._client, self.session
+        if client is None or client.is_closing():
+            answer.wire.close()
+            session.client_left()
+            return
+        now = monotonic()
+        splice = Splice(self, session.from_client.feed, session.from_vendor.feed)
+        try:
+            taken = answer.wire.take(splice.vendor)
+        except ConnectionResetError:
+            self._unanswered(DialError(Transport.RESET))
+            return
+        session.opened(headers, now)
+        client.set_protocol(splice.client)
+        self._splice, self._vendor = splice, taken.transport
+        splice.join(client, taken.transport)
+        client.write(switching_head(answer.reason, answer.headers))
+        splice.start(bytes(self._waiting.early), taken.early)
+        if self._waiting.held:
+            client.resume_reading()
+        del self._waiting
+
+    # While it is open: the splice's watch
+
+    def leg_ended(self, side: Side, how: Transport) -> None:
+        if side is Side.VENDOR:
+            self._measure(0.0)  # while the socket can still be asked
+        self.session.lost(side, how)
+
+    def inspection_failed(self) -> None:
+        self.failed = True
+        self.session.uninspected()
+
+    def spliced_out(self) -> None:
+        self._end()
+
+    def sample(self, loop_lag: float) -> None:
+        if self._splice is not None:
+            self._measure(loop_lag)
+            self._splice.look_at_sockets()
+
+    def _measure(self, loop_lag: float) -> None:
+        if self._vendor is not None and self._splice is not None:
+            self.session.tick(monotonic(), sample(self._vendor), self._splice.buffered, loop_lag)
+
+    # The end
+
+    def _write(self, data: bytes) -> None:
+        if self._client is not None and not self._client.is_closing():
+            self._client.write(data)
+
+    def _close_client(self) -> None:
+        if self._client is not None and not self._client.is_closing():
+            self._client.close()
+            # A client that does not read its answer is not waited for forever.
+            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._client.abort)
+
+    def _end(self) -> None:
+        over, self._over = self._over, None
+        if over is not None:
+            over(self)

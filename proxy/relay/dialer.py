@@ -1,0 +1,153 @@
+"""Dialling a vendor: one upgrade request out, its answer's head back, or a cause in our own words.
+
+Owns deadlines, the cap on dials in progress, the timing of each stage, and the one place where foreign exceptions become
+causes: aiohttp's own texts hold hosts and sometimes headers, so none of them goes any further.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final
+
+import aiohttp
+from aiohttp import StreamReader
+from yarl import URL
+
+from proxy.core.verdict import Transport
+from proxy.relay.names import Names
+from proxy.relay.takeover import Connector, Head, Wire
+
+IN_PROGRESS: Final = 64
+"""Dials at once. A storm of reconnects must leave the loop to the calls that are open."""
+SPACING_SECONDS: Final = 0.002
+"""Between the starts of two dials in a storm: about what a TLS handshake costs, so that they do not come in one lump."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """Where one route leads. `origin` is scheme, host and port; `host` the value of the Host header."""
+
+    origin: URL
+    host: bytes
+    tls: ssl.SSLContext | None
+    proxy: URL | None
+
+    @classmethod
+    def of(cls, url: str, tls: ssl.SSLContext | None, proxy: str | None) -> Upstream:
+        origin = URL(url).origin()
+        secure = origin.scheme == "https"
+        host = origin.raw_host or ""
+        netloc = f"[{host}]" if ":" in host else host
+        netloc += "" if origin.is_default_port() else f":{origin.port}"
+        return cls(origin, netloc.encode("ascii"), tls if secure else None, URL(proxy) if proxy and secure else None)
+
+
+@dataclass(slots=True)
+class Answer:
+    """The vendor's answer: its head, and a reader of its body, which still lies in the connection."""
+
+    status: int
+    reason: str
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: StreamReader
+    wire: Wire
+
+
+class DialError(Exception):
+    """No answer. `how` is the transport's fault; `code` one of our own (own.OWN) where the transport held."""
+
+    def __init__(self, how: Transport | None, code: str | None = None) -> None:
+        super().__init__(code or str(how))
+        self.how, self.code = how, code
+
+
+class Dialer:
+    """Dials for one process. `observe(vendor, stage, seconds)` is told each stage: dns, tcp, tls, upgrade."""
+
+    def __init__(self, observe: Callable[[str, str, float], None], limits: Head, seconds: float) -> None:
+        self._names = Names()
+        self._connector = Connector(self._names)
+        self._observe = observe
+        self._limits = limits
+        self._seconds = seconds
+        self._places = asyncio.Semaphore(IN_PROGRESS)
+        self._next_start = 0.0
+
+    async def dial(self, vendor: str, upstream: Upstream, head: bytes) -> Answer:
+        """Raises DialError. Cancelled, it leaves no connection behind."""
+        try:
+            async with asyncio.timeout(self._seconds), self._places:
+                await self._turn()
+                wire = await self._connect(vendor, upstream)
+                return await self._ask(vendor, wire, head)
+        except (OSError, aiohttp.ClientError, aiohttp.http.HttpProcessingError, ssl.SSLError, ValueError) as exc:
+            raise _cause(exc) from None
+
+    async def _turn(self) -> None:
+        now = asyncio.get_running_loop().time()
+        start = self._next_start = max(now, self._next_start + SPACING_SECONDS)
+        if start > now:
+            await asyncio.sleep(start - now)
+
+    async def _connect(self, vendor: str, upstream: Upstream) -> Wire:
+        began = monotonic()
+        if upstream.proxy is None and upstream.origin.raw_host and not _is_address(upstream.origin.raw_host):
+            await self._names.resolve(upstream.origin.raw_host, upstream.origin.port or 0)
+        named = monotonic()
+        wire = await self._connector.connect(upstream.origin, upstream.tls, upstream.proxy)
+        self._observe(vendor, "dns", named - began)
+        self._observe(vendor, "tcp", wire.tcp_at - named)
+        if upstream.tls is not None:
+            self._observe(vendor, "tls", wire.tls_at - wire.tcp_at)
+        return wire
+
+    async def _ask(self, vendor: str, wire: Wire, head: bytes) -> Answer:
+        asked = monotonic()
+        try:
+            message, body = await wire.exchange(head, self._limits)
+        except BaseException:
+            wire.close()
+            raise
+        self._observe(vendor, "upgrade", monotonic() - asked)
+        return Answer(message.code, message.reason, message.raw_headers, body, wire)
+
+    async def close(self) -> None:
+        await self._connector.close()
+
+
+def _is_address(host: str) -> bool:
+    return ":" in host or host.replace(".", "").isdigit()
+
+
+def _cause(exc: Exception) -> DialError:
+    """The one place where foreign exceptions are told apart. Order matters: aiohttp's classes inherit from each other."""
+    if isinstance(exc, asyncio.TimeoutError):
+        return DialError(Transport.TIMEOUT)
+    if isinstance(exc, aiohttp.ClientConnectorDNSError):
+        return DialError(Transport.DNS)
+    if isinstance(exc, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError | ssl.SSLError):
+        return DialError(Transport.TLS)
+    if isinstance(exc, aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError):
+        return DialError(None, "sidecar_proxy_refused")
+    if isinstance(exc, aiohttp.http.HttpProcessingError | ValueError):
+        return DialError(None, "sidecar_bad_upstream")
+    if isinstance(exc, aiohttp.ServerDisconnectedError):
+        return DialError(Transport.EOF)
+    if isinstance(exc, OSError):
+        return DialError(_by_errno(exc))
+    return DialError(None, "sidecar_bad_upstream")
+
+
+def _by_errno(exc: OSError) -> Transport:
+    number = exc.errno if exc.errno is not None else getattr(getattr(exc, "os_error", None), "errno", None)
+    if isinstance(exc, socket.gaierror):
+        return Transport.DNS
+    if number in (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED) or isinstance(exc, ConnectionResetError):
+        return Transport.RESET
+    return Transport.TIMEOUT if number == errno.ETIMEDOUT else Transport.REFUSED

@@ -1,0 +1,98 @@
+"""HTTP heads as bytes: the client's request as the vendor is to see it, the vendor's answer as the client is.
+
+Header names, order, case and bytes stay as they came. What changes is what HTTP says a proxy must change (RFC 9110 section
+7.6.1): Host, and headers that speak of one connection only. Nothing is added.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable
+from typing import Final
+
+RawHeaders = Iterable[tuple[bytes, bytes]]
+
+_HOP: Final = frozenset({b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer",
+                         b"transfer-encoding", b"expect"})
+_KEPT: Final = frozenset({b"upgrade", b"close", b"keep-alive", b"host"})
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+class BadHeadError(ValueError):
+    """A head that must not go on. The message says why, without quoting it."""
+
+
+def request_head(target: str, headers: RawHeaders, host: bytes) -> bytes:
+    """The upgrade request for the vendor. `target` is the raw path and query, as aiohttp's parser decoded it.
+
+    Raises BadHeadError for a target that is not a plain path, and for values that would break the head.
+    """
+    raw = target.encode("utf-8", "surrogateescape")
+    if not raw.startswith(b"/") or _breaks(raw) or b" " in raw:
+        raise BadHeadError("the request target is not a path")
+    headers = tuple(headers)
+    dropped = _HOP | _nominated(headers)
+    lines = [b"GET " + raw + b" HTTP/1.1"]
+    for name, value in headers:
+        low = name.lower()
+        if low in dropped:
+            continue
+        if _breaks(name) or _breaks(value):
+            raise BadHeadError("a header holds a line break")
+        lines.append(name + b": " + (host if low == b"host" else value))
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def switching_head(reason: str, headers: RawHeaders) -> bytes:
+    """The vendor's 101 for the client, verbatim."""
+    return _answer(101, reason, headers)
+
+
+def refusal_head(status: int, reason: str, headers: RawHeaders) -> bytes:
+    """Any other answer. The connection ends with it, so that a body without a length ends with the connection."""
+    headers = tuple(headers)
+    dropped = (_HOP | _nominated(headers) | {b"connection"}) - {b"proxy-authenticate"}
+    kept = [(name, value) for name, value in headers if name.lower() not in dropped]
+    return _answer(status, reason, [*kept, (b"Connection", b"close")])
+
+
+def _answer(status: int, reason: str, headers: RawHeaders) -> bytes:
+    lines = [b"HTTP/1.1 %d %s" % (status, reason.encode("utf-8", "surrogateescape"))]
+    lines += [name + b": " + value for name, value in headers]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def _nominated(headers: RawHeaders) -> frozenset[bytes]:
+    """Headers that `Connection` names as belonging to this connection only."""
+    tokens = {token.strip().lower() for name, value in headers if name.lower() == b"connection" for token in value.split(b",")}
+    return frozenset(tokens - _KEPT)
+
+
+def _breaks(value: bytes) -> bool:
+    return b"\r" in value or b"\n" in value or b"\0" in value
+
+
+def lower(headers: RawHeaders) -> dict[str, str]:
+    """Names in lower case to values, for looking at; the first of several. Bytes that are no UTF-8 are kept as Latin-1."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        found.setdefault(name.decode("latin-1").lower(), _text(value))
+    return found
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def upgrades(status: int, headers: dict[str, str], key: str | None) -> bool:
+    """Whether an answer is a WebSocket 101 to that `Sec-WebSocket-Key` (RFC 6455 section 4.1)."""
+    if status != 101 or headers.get("upgrade", "").lower() != "websocket":
+        return False
+    if key is None:
+        return True
+    digest = hashlib.sha1(key.strip().encode("latin-1", "replace") + _GUID, usedforsecurity=False).digest()
+    return headers.get("sec-websocket-accept", "").strip() == base64.b64encode(digest).decode()

@@ -1,0 +1,66 @@
+"""The two small HTTP servers beside the calls: metrics and probes for the pod, sessions and commands for loopback.
+
+    metrics:  GET /metrics   GET /-/healthy   GET /-/ready
+    admin:    GET /sessions  POST /-/drain
+
+`/-/ready` says whether this process takes calls. It never asks a vendor: an outage there must not take the pod away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+import orjson
+from aiohttp import web
+
+from proxy.relay.relay import Handler, Relay
+
+Page = Callable[[web.BaseRequest], web.Response]
+
+
+def handler(pages: dict[tuple[str, str], Page]) -> Handler:
+    """Dispatches by method and path; nothing else of the request matters."""
+    paths = {path for _, path in pages}
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        method = "GET" if request.method == "HEAD" else request.method
+        page = pages.get((method, request.path))
+        if page is not None:
+            return page(request)
+        known = request.path in paths
+        return _text(HTTPStatus.METHOD_NOT_ALLOWED if known else HTTPStatus.NOT_FOUND, "not allowed" if known else "no such page")
+
+    return handle
+
+
+def metrics_pages(render: Callable[[str], tuple[bytes, str]], relay: Relay) -> dict[tuple[str, str], Page]:
+    """`render` makes the exposition for an Accept header: body and content type."""
+
+    def metrics(request: web.BaseRequest) -> web.Response:
+        body, content_type = render(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    def ready(_: web.BaseRequest) -> web.Response:
+        return _text(HTTPStatus.OK, "ready") if relay.ready else _text(HTTPStatus.SERVICE_UNAVAILABLE, "draining")
+
+    return {
+        ("GET", "/metrics"): metrics,
+        ("GET", "/-/healthy"): lambda _: _text(HTTPStatus.OK, "healthy"),
+        ("GET", "/-/ready"): ready,
+    }
+
+
+def admin_pages(relay: Relay, drain: Callable[[], None]) -> dict[tuple[str, str], Page]:
+    def sessions(_: web.BaseRequest) -> web.Response:
+        return web.Response(body=orjson.dumps(relay.sessions()) + b"\n", content_type="application/json")
+
+    def start_drain(_: web.BaseRequest) -> web.Response:
+        drain()
+        return _text(HTTPStatus.ACCEPTED, "draining")
+
+    return {("GET", "/sessions"): sessions, ("POST", "/-/drain"): start_drain}
+
+
+def _text(status: HTTPStatus, text: str) -> web.Response:
+    return web.Response(status=status, text=text + "\n")

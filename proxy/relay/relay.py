@@ -1,0 +1,161 @@
+"""All listeners' requests: which become calls, which are refused, and what happens when a call is over.
+
+Owns the set of open calls and the one place where a report leaves a session: the ledger, the log and the history get it
+there, once. Knows nothing of how bytes cross.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Final
+
+from aiohttp import web
+
+from proxy.core.own import own_meaning
+from proxy.core.report import Report, utc
+from proxy.core.reporting import correlated, report_of
+from proxy.core.session import UNKNOWN_ENDPOINT, Session
+from proxy.core.vendor import Request
+from proxy.core.verdict import Inspection, Outcome, Side, Verdict
+from proxy.relay.answers import response
+from proxy.relay.call import Call, Door
+from proxy.relay.dialer import Dialer
+from proxy.relay.heads import BadHeadError, lower, request_head
+from proxy.relay.sampler import Sampler
+from proxy.relay.takeover import is_upgrade, take_client
+from proxy.telemetry import log
+from proxy.telemetry.history import History
+from proxy.telemetry.ledger import Ledger
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+_NOBODY: Final = web.Response
+"""What a handler returns once the transport has left aiohttp; it goes nowhere."""
+
+
+@dataclass(slots=True)
+class Relay:
+    """`correlation` has the header and query names of the application's own ids; `most` bounds open sessions."""
+
+    ledger: Ledger
+    dialer: Dialer
+    sampler: Sampler
+    correlation: Mapping[str, Sequence[str]]
+    most: int | None = None
+    history: History = field(default_factory=History)
+    calls: set[Call] = field(default_factory=set)
+    ready: bool = True
+    draining: bool = False  # takes no new calls
+    on_idle: Callable[[], None] | None = None
+
+    def handler(self, door: Door) -> Handler:
+        """What answers the requests of one listener."""
+
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            if request.method != "GET" or not is_upgrade(request):
+                return self.reject("sidecar_upgrade_required")
+            if request.can_read_body:
+                return self.reject("sidecar_bad_request")
+            return self._admit(door, request)
+
+        return handle
+
+    def reject(self, code: str) -> web.Response:
+        """Refuses what never becomes a session."""
+        self.ledger.rejected(code.removeprefix("sidecar_"))
+        return response(code)
+
+    def _admit(self, door: Door, request: web.BaseRequest) -> web.StreamResponse:
+        asked = Request.of(request.raw_path, lower(request.raw_headers))
+        route = door.vendor.route(request.raw_path)
+        endpoint = door.vendor.endpoints[route.endpoint] if route else None
+        tables = self.ledger.tables(door.vendor.name, endpoint.name if endpoint else UNKNOWN_ENDPOINT)
+        session = Session(str(uuid.uuid4()), door.name, door.vendor, endpoint, asked, tables, monotonic(), time.time())
+        self.ledger.started(session)
+        call = Call(session, self._over)
+        self.calls.add(call)
+        refusal, head = self._refusal(), b""
+        if route is None:
+            refusal = "sidecar_not_found"
+        else:
+            try:
+                head = request_head(request.raw_path, request.raw_headers, door.upstreams[route.name].host)
+            except BadHeadError:
+                refusal = "sidecar_bad_request"
+        if refusal is not None or route is None:
+            call.refuse(refusal or "sidecar_internal")
+            return response(refusal or "sidecar_internal")
+        self._say_open(session)
+        taken = take_client(request, call.waiting)
+        if taken is None:
+            call.nobody()
+        else:
+            self.sampler.add(call)
+            call.start(taken, self.dialer, door.upstreams[route.name], head)
+        return _NOBODY()
+
+    def _refusal(self) -> str | None:
+        if self.draining:
+            return "sidecar_draining"
+        return "sidecar_too_many_sessions" if self.most is not None and len(self.calls) > self.most else None
+
+    def _say_open(self, session: Session) -> None:
+        log.session_open(session_id=session.session_id, listener=session.listener, vendor=session.vendor, endpoint=session.endpoint,
+                         correlation=correlated(session.request, self.correlation))
+
+    def _over(self, call: Call) -> None:
+        """The one way out of every session."""
+        session = call.session
+        self.sampler.remove(call)
+        self.calls.discard(call)
+        try:
+            report = report_of(session, monotonic(), self.correlation)
+        except Exception as error:
+            log.state("report_failed", logging.ERROR, error=error, session_id=session.session_id)
+            report = _poor_report(session)
+        if call.failed:
+            self.ledger.inspection_error(session.vendor, "session")
+        for code in (*session.warnings, *session.facts):
+            self.ledger.warned(session.listener, session.vendor, code)
+        self.ledger.ended(session, report)
+        self.history.add(report)
+        log.session_end(report)
+        if not self.calls and self.on_idle is not None:
+            self.on_idle()
+
+    def sessions(self) -> dict[str, Any]:
+        """The admin page: what is open, and what ended lately."""
+        now = monotonic()
+        return {"open": [_seen(call.session, now) for call in self.calls], "ended": self.history.reports()}
+
+
+def _seen(session: Session, now: float) -> dict[str, Any]:
+    return {
+        "session_id": session.session_id,
+        "listener": session.listener,
+        "vendor": session.vendor,
+        "endpoint": session.endpoint,
+        "started_at": utc(session.wall),
+        "seconds": round(now - session.started_at, 3),
+        "phase": session.claim.phase,
+        "ready": session.ready_at is not None,
+        "audio_seconds": {"read": round(session.audio.read, 3), "delivered": round(session.audio.delivered, 3)},
+        "results": session.results.results,
+        "inspection": session.inspection,
+    }
+
+
+def _poor_report(session: Session) -> Report:
+    """When making the report failed: still a report, which says whose fault that is."""
+    meaning = own_meaning("sidecar_internal")
+    verdict = Verdict(vendor=session.vendor, endpoint=session.endpoint, outcome=Outcome.ERROR, phase=session.claim.phase, code=meaning.code,
+                      rule=meaning.rule, category=meaning.category, owner=meaning.owner, rule_owner=meaning.owner, retry=meaning.retry,
+                      initiated_by=Side.UNKNOWN, ended_by=Side.UNKNOWN, hint=meaning.hint)
+    now = time.time()
+    return Report(session.session_id, session.listener, utc(session.wall), utc(now), max(0.0, round(now - session.wall, 3)), verdict,
+                  inspection=Inspection.LOST)

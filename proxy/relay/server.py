@@ -1,0 +1,87 @@
+"""The process's sockets: binding every listener, starting and draining.
+
+Owns the order of a start (all addresses are bound, or none stays) and of an end: not ready at once, new calls for a little
+longer, time for the open ones, then the rest is ended. Never uses aiohttp's runner, which would cut calls by its own clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from dataclasses import dataclass, field
+from typing import Final
+
+from proxy.relay.answers import response
+from proxy.relay.pages import Page, handler
+from proxy.relay.relay import Handler, Relay
+from proxy.relay.takeover import Head, HeadServer
+
+BACKLOG: Final = 4096
+
+
+class BindError(Exception):
+    """An address that could not be bound. The message names it."""
+
+
+@dataclass(slots=True)
+class Bound:
+    """One listening server: `host`, `port` as bound."""
+
+    name: str
+    host: str
+    port: int
+    server: asyncio.Server
+
+
+@dataclass(slots=True)
+class Servers:
+    """All that listens. `head` and `head_timeout` bound what a client may send before it is a call."""
+
+    relay: Relay
+    head: Head
+    head_timeout: float
+    bound: list[Bound] = field(default_factory=list)
+
+    async def listen(self, name: str, host: str, port: int, handle: Handler, tls: ssl.SSLContext | None = None) -> Bound:
+        """Binds and serves. Raises BindError."""
+        heads = HeadServer(handle, self.relay.reject, self.head, self.head_timeout)
+        return await self._bind(name, host, port, heads, tls)
+
+    async def pages(self, name: str, host: str, port: int, pages: dict[tuple[str, str], Page]) -> Bound:
+        """Small pages, with aiohttp's own keep-alive. Raises BindError."""
+        return await self._bind(name, host, port, HeadServer(handler(pages), response, self.head, 75.0), None)
+
+    async def _bind(self, name: str, host: str, port: int, heads: HeadServer, tls: ssl.SSLContext | None) -> Bound:
+        try:
+            server = await asyncio.get_running_loop().create_server(heads, host, port, backlog=BACKLOG, ssl=tls)
+        except OSError as error:
+            raise BindError(f"{name}: cannot listen on {host}:{port}: {error.strerror or error}") from None
+        actual = server.sockets[0].getsockname()
+        bound = Bound(name, actual[0], actual[1], server)
+        self.bound.append(bound)
+        return bound
+
+    async def drain(self, accept_seconds: float, grace_seconds: float) -> None:
+        """Ends within both times and a little. Cancelled, it ends everything at once."""
+        self.relay.ready = False
+        idle = asyncio.Event()
+        self.relay.on_idle = idle.set
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(accept_seconds)
+            self.relay.draining = True
+            if self.relay.calls:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(idle.wait(), grace_seconds)
+        self.relay.draining = True
+        self.stop_listening()
+        for call in list(self.relay.calls):
+            call.drain()
+        while self.relay.calls:
+            idle.clear()
+            await idle.wait()
+
+    def stop_listening(self) -> None:
+        for bound in self.bound:
+            bound.server.close()
+

@@ -1,0 +1,208 @@
+"""Two transports, joined: bytes cross as they came, both ways.
+
+    client <-> Leg(client) <-> Leg(vendor) <-> vendor
+
+A chunk is written to the other side first and looked at afterwards; whatever goes wrong in looking never reaches the bytes.
+Back-pressure: a leg whose peer's socket takes no more stops reading. How a leg's end becomes the other's:
+
+    FIN   both legs plain TCP: a FIN, the other way stays open.
+          a leg has TLS (which knows no half-close): the client's FIN is held, the vendor's remaining bytes go on, and the
+          vendor's leg closes when it ends, or after `HELD_FIN_SECONDS`; the vendor's FIN ends both, once all is written.
+    RST   an RST, once all is written.
+
+Nothing here knows of vendors or verdicts: a `Watch` is told what happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import struct
+from collections.abc import Callable
+from time import monotonic
+from typing import Final, Protocol
+
+from proxy.core.verdict import Side, Transport
+from proxy.relay.tcpinfo import STATE_CLOSED, state_of
+
+HELD_FIN_SECONDS: Final = 10.0
+FLUSH_SECONDS: Final = 10.0
+"""How long a leg that is ending may take to write what is left, to a peer that may not read it."""
+_RESETS: Final = struct.pack("ii", 1, 0)
+
+
+class Watch(Protocol):
+    """Who is told. Called on the loop; must not raise, nor be slow."""
+
+    def leg_ended(self, side: Side, how: Transport) -> None:
+        """A leg's peer sent FIN or RST, or was given up by the kernel. Each side at most once."""
+
+    def inspection_failed(self) -> None:
+        """Looking at bytes raised. The splice has stopped looking."""
+
+    def spliced_out(self) -> None:
+        """Both legs are gone. Called once, last."""
+
+
+Look = Callable[[bytes, float], None]
+
+
+class Leg(asyncio.Protocol):
+    """One side's protocol. `data_received` is the hot path: a write, a clock reading, a look."""
+
+    __slots__ = ("_look", "_splice", "_write", "ended", "eof", "other", "reading_held", "side", "transport")
+
+    def __init__(self, splice: Splice, side: Side, look: Look) -> None:
+        self._splice = splice
+        self._look = look
+        self.side = side
+        self.ended = False  # the transport is gone
+        self.eof = False  # the peer will send no more
+        self.reading_held = False
+
+    def join(self, transport: asyncio.Transport, other: Leg) -> None:
+        self.transport, self.other = transport, other
+
+    def start(self) -> None:
+        self._write = self.other.transport.write
+
+    def blind(self) -> None:
+        self._look = _look_away
+
+    def data_received(self, data: bytes) -> None:
+        self._write(data)
+        try:
+            self._look(data, monotonic())
+        except Exception:
+            self._splice.fail()
+
+    def pause_writing(self) -> None:
+        if not self.other.ended and not self.other.reading_held:
+            self.other.reading_held = True
+            self.other.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.other.reading_held:
+            self.other.reading_held = False
+            if not self.other.ended and not self.other.transport.is_closing():
+                self.other.transport.resume_reading()
+
+    def eof_received(self) -> bool:
+        """True keeps our transport open for the other way, where it can be (not under TLS)."""
+        self.eof = True
+        return self._splice.eof(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended = True
+        self._splice.lost(self, exc)
+
+
+def _look_away(data: bytes, now: float) -> None:
+    """What a blind leg does with the bytes that cross."""
+
+
+class Splice:
+    """Two legs and their ends."""
+
+    __slots__ = ("_done", "_timers", "_watch", "client", "vendor")
+
+    def __init__(self, watch: Watch, look_client: Look, look_vendor: Look) -> None:
+        self._watch = watch
+        self.client = Leg(self, Side.CLIENT, look_client)
+        self.vendor = Leg(self, Side.VENDOR, look_vendor)
+        self._timers: list[asyncio.TimerHandle] = []
+        self._done = False
+
+    def join(self, client: asyncio.Transport, vendor: asyncio.Transport) -> None:
+        """Both transports, which already have the legs as their protocols. Nothing crosses yet."""
+        self.client.join(client, self.vendor)
+        self.vendor.join(vendor, self.client)
+
+    def start(self, from_client: bytes, from_vendor: bytes) -> None:
+        """Lets bytes cross, first those that came early."""
+        self.client.start()
+        self.vendor.start()
+        for leg, early in ((self.vendor, from_vendor), (self.client, from_client)):
+            if early:
+                leg.data_received(early)
+        for leg in (self.client, self.vendor):
+            # New protocols miss an earlier pause_writing.
+            if leg.transport.get_write_buffer_size() > leg.transport.get_write_buffer_limits()[1]:
+                leg.pause_writing()
+
+    @property
+    def buffered(self) -> tuple[int, int]:
+        """Bytes that wait in here, toward the vendor and toward the client."""
+        return tuple(0 if leg.ended else leg.transport.get_write_buffer_size() for leg in (self.vendor, self.client))  # type: ignore[return-value]
+
+    def fail(self) -> None:
+        self.client.blind()
+        self.vendor.blind()
+        self._watch.inspection_failed()
+
+    def look_at_sockets(self) -> None:
+        """Once a second: while reading is held neither loop reports a reset, so look."""
+        for leg in (self.client, self.vendor):
+            if leg.reading_held and not leg.ended and state_of(leg.transport) == STATE_CLOSED:
+                self._watch.leg_ended(leg.side, Transport.RESET)
+                leg.transport.abort()
+
+    def abort(self) -> None:
+        """Ends both legs now."""
+        for leg in (self.client, self.vendor):
+            if not leg.ended:
+                leg.transport.abort()
+
+    def eof(self, leg: Leg) -> bool:
+        self._watch.leg_ended(leg.side, Transport.EOF)
+        if leg.other.ended:
+            return False
+        if leg.other.eof and not leg.other.transport.is_closing():
+            # Both sides have said that they are done.
+            self._finish(leg.other)
+            return False
+        if leg.transport.can_write_eof() and leg.other.transport.can_write_eof():
+            leg.other.transport.write_eof()
+            return True
+        if leg.side is Side.CLIENT and leg.transport.can_write_eof():
+            self._later(HELD_FIN_SECONDS, leg.other.transport.close)
+            return True
+        self._finish(leg.other)
+        return False
+
+    def lost(self, leg: Leg, exc: Exception | None) -> None:
+        how = _how(exc)
+        self._watch.leg_ended(leg.side, how)
+        if not leg.other.ended:
+            if how is Transport.RESET:
+                _reset_on_close(leg.other.transport)
+            self._finish(leg.other)
+        elif not self._done:
+            self._done = True
+            for timer in self._timers:
+                timer.cancel()
+            self._watch.spliced_out()
+
+    def _finish(self, leg: Leg) -> None:
+        """Writes what is left, then closes; a peer that does not read is not waited for forever."""
+        leg.transport.close()
+        self._later(FLUSH_SECONDS, leg.transport.abort)
+
+    def _later(self, seconds: float, act: Callable[[], None]) -> None:
+        self._timers.append(asyncio.get_running_loop().call_later(seconds, act))
+
+
+def _how(exc: Exception | None) -> Transport:
+    if exc is None:
+        return Transport.EOF
+    return Transport.TIMEOUT if isinstance(exc, OSError) and exc.errno == errno.ETIMEDOUT else Transport.RESET
+
+
+def _reset_on_close(transport: asyncio.Transport) -> None:
+    """Closing will send RST instead of FIN (SO_LINGER with no time)."""
+    sock = transport.get_extra_info("socket")
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESETS)
+    except (OSError, AttributeError, ValueError):
+        return

@@ -1,0 +1,189 @@
+"""Taking connections over from aiohttp: everything that is known of its insides stands in this file.
+
+Theory: aiohttp has no public way to give a transport away after it parsed a head. Practice: `transport.set_protocol` works
+on asyncio and uvloop, plain and TLS, if the old protocol is told a few things. Client side: its handler is told that the
+connection is lost, having first forgotten the transport, so that its bookkeeping ends and nothing is closed. Vendor side:
+the connection is given back to its connector, having first forgotten the transport. Either way nothing of aiohttp's is
+kept for the life of a session, which saves some 10 KiB each.
+
+tests/relay/test_takeover.py holds every assumption; an upgrade of aiohttp that changes one fails there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from time import monotonic
+from typing import Any, Final, cast
+
+from aiohttp import ClientTimeout, StreamReader, TCPConnector, web
+from aiohttp.abc import AbstractResolver
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ClientRequest
+from aiohttp.connector import Connection
+from aiohttp.http_parser import RawResponseMessage
+from aiohttp.web_protocol import RequestHandler
+from yarl import URL
+
+RawHeaders = tuple[tuple[bytes, bytes], ...]
+
+_SILENT: Final = logging.Logger("aiohttp.server", logging.CRITICAL + 1)
+"""aiohttp logs malformed requests in full, keys included; nothing that it would say is wanted."""
+
+_NO_LIMIT: Final = ClientTimeout(total=None)
+"""aiohttp's own limits would cut long streams; the dialer has a deadline of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Limits on heads, both ways: bytes of a line or field, number of fields."""
+
+    line_bytes: int
+    fields: int
+
+
+class HeadServer(web.Server):
+    """Reads request heads. `refuse` answers what aiohttp could not parse; `head_timeout` is for a head that does not come."""
+
+    def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+                 refuse: Callable[[str], web.StreamResponse], head: Head, head_timeout: float) -> None:
+        super().__init__(
+            cast(Any, handler), access_log=None, logger=_SILENT, auto_decompress=False, keepalive_timeout=head_timeout,
+            max_line_size=head.line_bytes, max_field_size=head.line_bytes, max_headers=head.fields,
+        )
+        self.refuse = refuse
+
+    def __call__(self) -> RequestHandler:
+        return _Handler(self, loop=self._loop, **self._kwargs)
+
+
+class _Handler(RequestHandler):
+    """aiohttp's handler, but for its error page, which repeats what it could not parse, and its log."""
+
+    __slots__ = ("_refuse",)
+
+    def __init__(self, manager: HeadServer, **kwargs: Any) -> None:
+        super().__init__(manager, **kwargs)
+        self._refuse = manager.refuse
+
+    def handle_error(self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None,
+                     message: str | None = None) -> web.StreamResponse:
+        response = self._refuse("sidecar_internal" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "sidecar_bad_request")
+        response.force_close()
+        return response
+
+
+@dataclass(slots=True)
+class Taken:
+    """A transport that has left aiohttp, with the bytes that had come after the head."""
+
+    transport: asyncio.Transport
+    early: bytes
+
+
+def is_upgrade(request: web.BaseRequest) -> bool:
+    """Whether aiohttp's parser stopped reading HTTP after this head."""
+    return bool(request._message.upgrade) and request.headers.get("Upgrade", "").lower() == "websocket"
+
+
+def take_client(request: web.BaseRequest, protocol: asyncio.Protocol) -> Taken | None:
+    """Gives the client's transport to `protocol`. None where the client is gone already.
+
+    After this the handler's own answer goes nowhere: return any response.
+    """
+    handler = request.protocol
+    transport = handler.transport
+    if transport is None or transport.is_closing():
+        return None
+    early, handler._message_tail = handler._message_tail, b""
+    paused = handler._buffer_paused
+    # Forget the transport first: connection_lost would close it.
+    handler.transport = None
+    transport.set_protocol(protocol)
+    handler.connection_lost(None)
+    if paused:
+        transport.resume_reading()
+    return Taken(transport, early)
+
+
+class Wire:
+    """One connection to a vendor, just made: a head goes out as bytes, an answer's head comes back parsed."""
+
+    __slots__ = ("_connection", "_protocol", "tcp_at", "tls_at")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._protocol = cast(_Stamped, connection.protocol)
+        self.tcp_at = self._protocol.made_at
+        self.tls_at = self._protocol.connected_at
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        transport = self._protocol.transport
+        if transport is None:
+            raise ConnectionResetError("the connection was lost")
+        return transport
+
+    async def exchange(self, head: bytes, limits: Head) -> tuple[RawResponseMessage, StreamReader]:
+        """Sends a request head as it is; returns the final answer's head and its body's reader (informational answers are skipped).
+
+        Raises aiohttp's exceptions and OSError for connections that end and answers that are no HTTP.
+        """
+        protocol = self._protocol
+        protocol.set_response_params(
+            auto_decompress=False, read_until_eof=True, max_line_size=limits.line_bytes, max_field_size=limits.line_bytes,
+            max_headers=limits.fields,
+        )
+        self.transport.write(head)
+        while True:
+            message, payload = await protocol.read()
+            if not 100 <= message.code <= 199 or message.code == HTTPStatus.SWITCHING_PROTOCOLS:
+                return message, payload
+
+    def take(self, protocol: asyncio.Protocol) -> Taken:
+        """Gives the transport to `protocol`, after a 101. Raises ConnectionResetError if the vendor is gone already."""
+        old, transport = self._protocol, self.transport
+        early, old._tail = old._tail, b""
+        paused = old._buffer_paused
+        old.transport = None
+        transport.set_protocol(protocol)
+        self._connection.close()  # ends the connector's bookkeeping; there is no transport left to close
+        if paused:
+            transport.resume_reading()
+        return Taken(transport, early)
+
+    def close(self) -> None:
+        """Gives the connection up."""
+        self._connection.close()
+
+
+class _Stamped(ResponseHandler):
+    """Knows when TCP stood (the protocol is made) and when TLS did (it is connected). Monotonic seconds: uvloop's own clock has milliseconds."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self.made_at = self.connected_at = monotonic()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.connected_at = monotonic()
+        super().connection_made(transport)
+
+
+class Connector:
+    """aiohttp's connector: name look-up, Happy Eyeballs, TLS, CONNECT proxies. No pool: every connection is new."""
+
+    def __init__(self, resolver: AbstractResolver) -> None:
+        self._connector = TCPConnector(limit=0, force_close=True, use_dns_cache=False, resolver=resolver, ssl_shutdown_timeout=0)
+        self._connector._factory = lambda: _Stamped(self._connector._loop)  # type: ignore[assignment]
+
+    async def connect(self, origin: URL, ssl_context: Any, proxy: URL | None) -> Wire:
+        """`origin` is scheme, host and port, nothing else: no path and no header ever reaches aiohttp's own objects."""
+        loop = asyncio.get_running_loop()
+        request = ClientRequest("GET", origin, loop=loop, ssl=ssl_context or True, proxy=proxy, skip_auto_headers=("User-Agent",))
+        return Wire(await self._connector.connect(request, [], _NO_LIMIT))
+
+    async def close(self) -> None:
+        await self._connector.close()

@@ -1,0 +1,51 @@
+"""Reading TCP_INFO of a socket: the kernel's own account of what the peer has acknowledged.
+
+The layout is Linux's (include/uapi/linux/tcp.h); offsets have been stable since fields are only ever added. Where a socket or
+kernel does not tell, the answer is None and the evidence says `cannot_tell`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import Final
+
+from proxy.core.evidence import TcpSample
+
+_SIZE: Final = 232
+_TCP_INFO: Final = getattr(socket, "TCP_INFO", 11)
+_STATE_LEFT: Final = frozenset({7, 8, 9, 11})  # CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING: the peer sent FIN or RST
+STATE_CLOSED: Final = 7
+
+
+def state_of(transport: asyncio.BaseTransport) -> int | None:
+    """The TCP state (1 is established, 7 closed, 8 the peer has sent FIN), or None."""
+    raw = _read(transport, 1)
+    return raw[0] if raw else None
+
+
+def sample(transport: asyncio.BaseTransport) -> TcpSample | None:
+    """One reading. Works on both loops, through their stand-ins for sockets."""
+    raw = _read(transport, _SIZE)
+    if raw is None or len(raw) < _SIZE:
+        return None
+    (unacked,) = struct.unpack_from("I", raw, 24)
+    (rtt,) = struct.unpack_from("I", raw, 68)
+    (acked,) = struct.unpack_from("Q", raw, 120)
+    (unsent,) = struct.unpack_from("I", raw, 144)
+    sent, again = struct.unpack_from("QQ", raw, 200)
+    (window,) = struct.unpack_from("I", raw, 228)
+    # The SYN counts as one acknowledged byte.
+    return TcpSample(max(acked - 1, 0), sent - again + unsent, unacked, unsent, window, rtt / 1e6, raw[0] in _STATE_LEFT)
+
+
+def _read(transport: asyncio.BaseTransport, size: int) -> bytes | None:
+    sock = transport.get_extra_info("socket")
+    if sock is None:
+        return None
+    try:
+        raw: bytes = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, size)
+    except (OSError, ValueError):
+        return None
+    return raw
