@@ -118,7 +118,7 @@ class _Conversation:
         line.session.chunks.append(len(data))
         if self._rate:
             if (ms := self._bad_chunk(len(data) / self._rate * 1000)) is not None:
-                await fail(line, "3007_chunk_duration", ms=round(ms, 1))
+                await fail(line, "3007_input_duration", ms=round(ms, 1))
                 return False
             audio, real = len(line.session.audio) / self._rate, line.loop.time() - self._began
             allowed = RATE * real + BURST_SECONDS if self._simulator.strict else real + LENIENT_LEAD_SECONDS
@@ -175,7 +175,7 @@ def _refused(line: Line, query: Mapping[str, str]) -> str | None:
         return "1008_missing_authorization"
     if key == EXPIRED_TOKEN:
         return "1008_token_expired"
-    return "1008_invalid_api_key" if key == BAD_KEY or " " in key.strip() else None
+    return "1008_invalid_key" if key == BAD_KEY or " " in key.strip() else None
 
 
 def _format(query: Mapping[str, str]) -> tuple[AudioFormat, bool]:

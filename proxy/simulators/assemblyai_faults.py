@@ -22,6 +22,27 @@ _VALIDATION = "User Input Validation Error: "
 _ACCOUNT = "Unauthorized Connection: "
 _SAMPLE_RATE = "Invalid 'sample_rate': Input should be a valid integer"
 
+_RETIRED: Final[Mapping[str, tuple[int, str]]] = {
+    "4000_sample_rate": (4000, "Sample rate must be a positive integer"),
+    "4001_not_authorized": (4001, "Not Authorized"),
+    "4002_insufficient_funds": (4002, "Insufficient Funds"),
+    "4003_paid_only": (4003, "This feature is paid-only and requires you to add a credit card."),
+    "4004_session_not_found": (4004, "Session Not Found"),
+    "4008_session_expired": (4008, "Session Expired"),
+    "4010_session_closed": (4010, "Session Previously Closed"),
+    "4029_too_fast": (4029, "Client sent audio too fast"),
+    "4030_other_socket": (4030, "Session is handled by another websocket"),
+    "4031_idle": (4031, "Session idle for too long"),
+    "4032_audio_too_short": (4032, "Audio duration is too short"),
+    "4033_audio_too_long": (4033, "Audio duration is too long"),
+    "4034_audio_too_small": (4034, "Audio too small to transcode"),
+    "4100_json": (4100, "Endpoint received invalid JSON"),
+    "4101_schema": (4101, "Endpoint received a message with an invalid schema"),
+    "4102_too_many_streams": (4102, "This account has exceeded the number of allowed streams"),
+    "4103_reconnected": (4103, "The session has been reconnected. This websocket is no longer valid."),
+}
+"""Codes of the retired v2 API, which the SDK still knows [py: models.RealTimeErrorCodes]; not expected in v3."""
+
 ROWS: Final[Mapping[str, Row]] = {
     # [seed], in the page's order
     "3008_session_expired": (
@@ -31,7 +52,7 @@ ROWS: Final[Mapping[str, Row]] = {
         "session",
         "the maximum session duration is over",
     ),
-    "3007_chunk_duration": (
+    "3007_input_duration": (
         3007,
         "Input duration violation: {ms} ms. Expected between 50 and 1000 ms",
         "Input Duration Error: Input Duration Violation: {ms} ms. Expected between 50 and 1000 ms",
@@ -67,7 +88,7 @@ ROWS: Final[Mapping[str, Row]] = {
         "session",
         "audio came faster than real time",
     ),
-    "3005_server_error": (
+    "3005_session_cancelled": (
         3005,
         "Session Cancelled: An error occurred",
         "Session Cancelled: An error occurred",
@@ -88,7 +109,7 @@ ROWS: Final[Mapping[str, Row]] = {
         "hello",
         "no API key",
     ),
-    "1008_account": (
+    "1008_balance": (
         1008,
         _ACCOUNT + "Insufficient account balance",
         "Insufficient account balance",
@@ -104,8 +125,8 @@ ROWS: Final[Mapping[str, Row]] = {
         "the retired v2 API; close code 410 is illegal",
     ),
     # other pages and the wire
-    "1008_account_disabled": (1008, _ACCOUNT + "Account temporarily disabled", "Account temporarily disabled", "hello", "account disabled"),
-    "1008_invalid_api_key": (1008, _ACCOUNT + "Invalid API key", "Invalid API key", "hello", "a wrong API key, or one with a scheme word"),
+    "1008_account": (1008, _ACCOUNT + "Account temporarily disabled", "Account temporarily disabled", "hello", "account disabled"),
+    "1008_invalid_key": (1008, _ACCOUNT + "Invalid API key", "Invalid API key", "hello", "a wrong API key, or one with a scheme word"),
     "1008_token_expired": (1008, _ACCOUNT + "Signature has expired", "Signature has expired", "hello", "a temporary token after its time"),
     "1008_concurrent_sessions": (
         1008,
@@ -115,13 +136,14 @@ ROWS: Final[Mapping[str, Row]] = {
         "too many sessions, by the older pages",
     ),
     "3006_parameter": (3006, _SAMPLE_RATE, _VALIDATION + _SAMPLE_RATE, "hello", "a parameter of the URL is refused"),
-    "1013_try_again": (
+    "1013_try_later": (
         1013,  # stands in the SDK's table only
         "Temporary server condition forced blocking client's request",
         "Temporary server condition forced blocking client's request",
         "hello",
         "the server is overloaded",
     ),
+    **{name: (code, text, text, "session", f"of the retired v2: {text}") for name, (code, text) in _RETIRED.items()},
 }
 """Fault: code, documented text, live text, when it comes, what it means."""
 

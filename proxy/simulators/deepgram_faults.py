@@ -48,6 +48,8 @@ CLOSES: Final[Mapping[str, tuple[int, Mapping[Wording, str]]]] = {
 
 REFUSALS: Final[Mapping[str, tuple[int, str, str]]] = {
     "http_400": (400, "Bad Request", "Invalid query string."),  # a REST answer seen on the wire
+    # [errors]
+    "http_400_audio": (400, "Bad Request", "Bad Request: failed to process audio: corrupt or unsupported data"),
     "INVALID_JSON": (400, "INVALID_JSON", "Invalid JSON submitted."),  # [errors]
     "INVALID_AUTH": (401, "INVALID_AUTH", "Invalid credentials."),  # [capture]
     "INSUFFICIENT_PERMISSIONS-401": (401, "INSUFFICIENT_PERMISSIONS", "User does not have sufficient permissions."),  # [ours]
@@ -160,5 +162,5 @@ FAULTS: Final[Mapping[str, Fault]] = {
     **{code: _close(code) for code in CLOSES},
     **{code: _fatal(code) for code in FATAL},
     "SchemaError": Fault("v1: an Error frame SchemaError, and the session goes on", "session", _schema_error),
-    "metadata-zero": Fault("v1: Metadata with duration 0, then closed with 1000", "session", end_empty_handed),
+    "1000_nothing_decoded": Fault("v1: Metadata with duration 0, then closed with 1000", "session", end_empty_handed),
 }

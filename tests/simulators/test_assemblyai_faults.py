@@ -42,7 +42,7 @@ def test_the_illegal_code_is_on_the_wire() -> None:
 
 
 def test_after_so_much_audio() -> None:
-    seen = faulty("3005_server_error", fault_after=2.0)
+    seen = faulty("3005_session_cancelled", fault_after=2.0)
     assert [message["type"] for message in seen.messages][-1] == "Error"
     ends = [turn["transcript"] for turn in seen.of("Turn") if turn["end_of_turn"]]
     assert ends == ["good morning this is"]

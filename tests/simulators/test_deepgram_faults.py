@@ -60,6 +60,6 @@ def test_an_error_frame_that_is_not_fatal() -> None:
 
 
 def test_metadata_zero() -> None:
-    seen = faulty("metadata-zero")
+    seen = faulty("1000_nothing_decoded")
     assert [(message["duration"], message["channels"]) for message in seen.messages] == [(0.0, 0)]
     assert (seen.code, seen.reason) == (1000, "")
