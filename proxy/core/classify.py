@@ -1,10 +1,12 @@
 """Ordered rules over a claim, to what it means. `unclassified` is an answer.
 
 A rule fits, does not fit, or cannot be told, because the claim lacks what the rule asks for (a close code came, but its
-text is the vendor's fixed sentence). The first rule that fits wins, the vendor's own before the common ones. When none of
-the vendor's fits, but several cannot be told apart, the verdict is what all of them share: to name one of them would be
-a guess. A vendor's rules are about what the vendor said: they never read a close frame of the client's, or the answer of
-something in between, as the vendor's word. This module never looks at measurements; whether a claim is true is the evidence's question.
+text is the vendor's fixed sentence). The first rule that fits wins, the vendor's own before the common ones; only, words
+beat numbers, which mean one thing here and another there: a common rule about words goes before a vendor's about a bare
+number. When none of the vendor's fits, but several cannot be told apart, the verdict is what all of them share: to name
+one of them would be a guess. A vendor's rules are about what the vendor said: they never read a close frame of the
+client's, or the answer of something in between, as the vendor's word. This module never looks at measurements; whether a
+claim is true is the evidence's question.
 """
 
 from __future__ import annotations
@@ -91,7 +93,16 @@ class Classifier:
         return self.decide(claim)[0]
 
     def decide(self, claim: Claim) -> tuple[Meaning, bool]:
-        """The meaning, and whether it was words of the vendor's (a text, a code of its own) that decided."""
+        """The meaning, and whether words decided it (a text, a code of the vendor's own) rather than a bare number."""
+        own = self._own_word(claim)
+        if own is not None and own[1]:
+            return own
+        common = next(((c.meaning, words) for c in self._common for fit, words in (c.fit(claim),) if fit is Fit.YES), None)
+        if common is not None and common[1]:
+            return common
+        return own or common or (NOTHING, False)
+
+    def _own_word(self, claim: Claim) -> tuple[Meaning, bool] | None:
         candidates = []
         for compiled in self._own:
             fit, words = compiled.fit(claim)
@@ -99,9 +110,7 @@ class Classifier:
                 return compiled.meaning, words
             if fit is Fit.CANNOT_TELL and not compiled.rule.one_of:
                 candidates.append(compiled.meaning)
-        if candidates:
-            return shared(candidates), False
-        return next((c.meaning for c in self._common if c.fit(claim)[0] is Fit.YES), NOTHING), False
+        return (shared(candidates), False) if candidates else None
 
 
 class _Compiled:

@@ -1,0 +1,1 @@
+"""The vendors' files, tried with the texts that vendors really send."""
