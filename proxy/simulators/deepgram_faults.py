@@ -59,9 +59,9 @@ REFUSALS: Final[Mapping[str, tuple[int, str, str]]] = {
     "http_405": (405, "Method Not Allowed", "Method not allowed."),  # dotnet-sdk#304 has the status; the text is [ours]
     "ASR_UNPROCESSABLE_ENTITY": (422, "ASR_UNPROCESSABLE_ENTITY", "The request could not be processed."),  # [ours]
     "TOO_MANY_REQUESTS": (429, "TOO_MANY_REQUESTS", "Too many requests. Please try again later."),  # python-sdk#726; text [ours]
-    "http_500": (500, "INTERNAL_SERVER_ERROR", "Internal server error."),  # [ours]
-    "http_503": (503, "SERVICE_UNAVAILABLE", "Service unavailable. Please try again later."),  # [ours]
-    "http_504": (504, "GATEWAY_TIMEOUT", "The request timed out."),  # [ours]
+    "http_500": (500, "Internal Server Error", "Internal server error."),  # [ours]
+    "http_503": (503, "Service Unavailable", "Service unavailable. Please try again later."),  # [ours]
+    "http_504": (504, "Gateway Timeout", "The request timed out."),  # [ours]
 }
 """Fault: HTTP status, err_code, err_msg."""
 
