@@ -12,14 +12,18 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
+from math import floor, inf
 from typing import Final
 
 from proxy.core.audio import AudioFormat
 from proxy.core.tally import AudioSeconds, Tables
 
 MARKS: Final = 256
-"""How many (audio position, time) pairs are kept: 25 s of audio at the closest spacing, 4 KiB a session."""
+"""How many (audio position, time) pairs are kept: 25 s of a steady stream, half of that of one in bursts; 4 KiB a session."""
 MARK_SPACING: Final = 0.1
+SHORTEST_PAUSE: Final = 0.02
+BEYOND: Final = 0.2
+"""Seconds by which a vendor may round a position past the end of what it was sent."""
 _CLOSE: Final = 1e-6
 RATE_WINDOW: Final = 5.0
 
@@ -27,7 +31,7 @@ RATE_WINDOW: Final = 5.0
 class AudioClock:
     """The client's audio: one `add` for each message, a few additions each. Seconds stay 0 where they cannot be told."""
 
-    __slots__ = ("_bucket", "_busy_until", "_bytes_per_second", "_chunk", "_gap", "_last_length", "_marks", "_next_mark", "_rate",
+    __slots__ = ("_bucket", "_busy_until", "_bytes_per_second", "_chunk", "_gap", "_last_length", "_marks", "_next_mark", "_pause", "_rate",
                  "_seconds", "_window_audio", "_window_start", "chunk_max", "chunk_min", "chunks", "first_at", "gap_max", "last_at",
                  "lead_max", "seconds")
 
@@ -38,6 +42,7 @@ class AudioClock:
         self._last_length = -1
         self._seconds = 0.0  # of a message of that length
         self._bucket = 0  # and its place in the histogram
+        self._pause = inf  # a gap longer than this is out of the stream's rhythm
         self._busy_until = 0.0
         self._next_mark = 0.0
         self._marks = Marks()
@@ -67,8 +72,9 @@ class AudioClock:
             table.total += gap
             if gap > self.gap_max:
                 self.gap_max = gap
-            if gap > 2 * MARK_SPACING:
-                self._marks.add(self.seconds.read, self.last_at)  # a pause: what came before it did not come during it
+            if gap > self._pause:
+                self._marks.add(self.seconds.read, self.last_at)  # what came before a pause did not come during it,
+                self._next_mark = 0.0  # nor did what comes after
         self.last_at = now
         if length != self._last_length:
             self._measure(length)
@@ -99,6 +105,12 @@ class AudioClock:
             self._bucket = bisect_left(self._chunk.bounds, round(seconds, 9))
             self.chunk_min = min(self.chunk_min or seconds, seconds)
             self.chunk_max = max(self.chunk_max, seconds)
+            self._pause = max(SHORTEST_PAUSE, 2 * seconds)
+
+    def untimed(self) -> None:
+        """From here on bytes tell no seconds: what is sent can no longer be measured."""
+        self._bytes_per_second = None
+        self._pause = inf
 
     def lead(self, now: float) -> float:
         """Seconds of audio that are ahead of real time."""
@@ -122,7 +134,9 @@ class AudioClock:
 
     def written_at(self, position: float) -> float | None:
         """When the audio at this position (seconds) went; None where that is not known."""
-        return self._marks.at(position, in_steps=self._seconds >= MARK_SPACING)
+        if self.first_at is None or not self.timed or position > self.seconds.read + BEYOND:
+            return None
+        return self._marks.at(min(position, self.seconds.read), self._seconds, self.seconds.read, self.last_at)
 
 
 class Marks:
@@ -143,23 +157,24 @@ class Marks:
         self._positions[self._next], self._times[self._next] = position, now
         self._next = (self._next + 1) % MARKS
 
-    def at(self, position: float, in_steps: bool) -> float | None:
-        """The time of a position; None if it is older than the ring, or not there yet.
+    def at(self, position: float, step: float, end: float, ended: float) -> float | None:
+        """The time of a position up to `end`, where the audio stood at `ended`; None if it is older than the ring.
 
-        Messages as long as the marks' spacing leave a mark each: the position went with the first mark at or beyond it.
-        Shorter ones lie between marks and are interpolated, to within one message.
+        Audio went with the message that held it, and messages of `step` seconds each end at a mark: the position is moved
+        to the end of its message first. What lies between marks is interpolated, to within one message.
         """
         positions = self._positions[self._next :] + self._positions[: self._next]
         times = self._times[self._next :] + self._times[: self._next]
-        if not positions or position < positions[0] - _CLOSE or position > positions[-1] + 2 * MARK_SPACING:
-            return None
+        positions.append(end)
+        times.append(ended)
         after = bisect_left(positions, position - _CLOSE)
-        if after == 0 or after == len(positions):
-            return times[min(after, len(times) - 1)]
+        if after == 0:
+            return times[0] if position >= positions[0] - _CLOSE else None
         span = positions[after] - positions[after - 1]
-        if in_steps or span <= _CLOSE:
-            return times[after]
-        return times[after - 1] + (times[after] - times[after - 1]) * (position - positions[after - 1]) / span
+        back = positions[after] - position
+        if step > 0:
+            back = floor((back + _CLOSE) / step) * step
+        return times[after] - (times[after] - times[after - 1]) * max(0.0, back) / span
 
 
 class ResultClock:
