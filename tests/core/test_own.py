@@ -1,0 +1,30 @@
+"""What Earwitness answers itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.core.own import OWN, own_meaning
+from proxy.core.verdict import DEFAULTS, Owner
+
+
+@pytest.mark.parametrize("code", OWN)
+def test_every_code_of_ours_has_a_meaning(code: str) -> None:
+    own, meaning = OWN[code], own_meaning(code)
+    assert code.startswith("sidecar_")
+    assert 400 <= own.status <= 599
+    assert meaning.code == meaning.rule == code
+    assert (meaning.category, meaning.hint, meaning.ok) == (own.category, own.hint, False)
+    owner, retry = DEFAULTS[own.category]
+    assert meaning.owner == own.owner or (own.owner is None and meaning.owner == owner)
+    assert meaning.retry == own.retry or (own.retry is None and meaning.retry == retry)
+
+
+def test_our_own_fault_is_nobody_elses() -> None:
+    assert own_meaning("sidecar_internal").owner is Owner.SIDECAR
+    assert own_meaning("sidecar_too_many_sessions").owner is Owner.SIDECAR
+
+
+def test_a_code_that_is_not_ours_has_none() -> None:
+    with pytest.raises(KeyError):
+        own_meaning("NET-0001")
