@@ -161,7 +161,7 @@ class Wire:
 
 
 class _Stamped(ResponseHandler):
-    """Knows when TCP stood (the protocol is made) and when TLS did (it is connected). Monotonic seconds: uvloop's own clock has milliseconds."""
+    """Knows when TCP stood (the protocol is made) and when TLS did (it is connected), in monotonic seconds."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -176,7 +176,7 @@ class Connector:
     """aiohttp's connector: name look-up, Happy Eyeballs, TLS, CONNECT proxies. No pool: every connection is new."""
 
     def __init__(self, resolver: AbstractResolver) -> None:
-        self._connector = TCPConnector(limit=0, force_close=True, use_dns_cache=False, resolver=resolver, ssl_shutdown_timeout=0)
+        self._connector = TCPConnector(limit=0, force_close=True, use_dns_cache=False, resolver=resolver)
         self._connector._factory = lambda: _Stamped(self._connector._loop)  # type: ignore[assignment]
 
     async def connect(self, origin: URL, ssl_context: Any, proxy: URL | None) -> Wire:
