@@ -63,17 +63,18 @@ def shared(meanings: Iterable[Meaning]) -> Meaning:
         raise ValueError("no candidates")
     if len(candidates) == 1:
         return candidates[0]
-    codes = {m.code for m in candidates}
+    same = len({(m.code, m.category, m.owner, m.retry) for m in candidates}) == 1
     categories = {m.category for m in candidates}
     owners = {m.owner for m in candidates}
     retries = {m.retry for m in candidates}
     return Meaning(
-        code=codes.pop() if len(codes) == 1 else UNCLASSIFIED,
+        code=candidates[0].code if same else UNCLASSIFIED,
         rule=None,
         category=categories.pop() if len(categories) == 1 else Category.UNCLASSIFIED,
         owner=owners.pop() if len(owners) == 1 else Owner.UNKNOWN,
         retry=retries.pop() if len(retries) == 1 else Retry.AFTER_FIX,
-        hint="Nothing tells these apart: " + ", ".join(dict.fromkeys(m.code for m in candidates)) + ".",
+        ok=all(m.ok for m in candidates),
+        hint=candidates[0].hint if same else "Nothing tells these apart: " + ", ".join(dict.fromkeys(m.code for m in candidates)) + ".",
         vendors_own=all(m.vendors_own for m in candidates),
     )
 

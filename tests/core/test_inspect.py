@@ -1,0 +1,166 @@
+"""From a message to facts: only what the profile's paths name, and never an exception, whatever the bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.core.inspect import LARGEST, LONGEST, Inspector, Kind, Told, first, getter, text_of, told_by
+from proxy.core.profile import Message, Messages
+
+MESSAGES = Messages.model_validate({
+    "kinds": {
+        "Turn": {
+            "role": "result", "text": ["transcript", "words.0.text"], "final": {"path": "done", "equals": True}, "utterance": "turn",
+            "speech_start": {"path": "words.0.start", "unit": "ms"}, "speech_end": {"path": "start", "plus": "duration"},
+        },
+        "Begin": {"role": "ready", "ids": {"connection_id": "id"}, "expires_at": "until"},
+        "End": {"role": "end", "audio_seconds": {"path": "seconds"}},
+        "Error": [
+            {"role": "warning", "fatal": False, "when": {"path": "variant", "equals": "Soft"}, "server_detail": "text"},
+            {"role": "error", "when": {"path": "code", "equals": 3007}, "server_code": "code", "server_detail": ["error", "text"]},
+        ],
+    },
+    "untyped": [
+        {"role": "error", "when": {"path": "failed", "equals": True}},
+        {"role": "error", "server_detail": "error"},
+    ],
+})
+INSPECTOR = Inspector(MESSAGES)
+
+
+def read(message: Any) -> tuple[Kind, Any]:
+    found = INSPECTOR.read(orjson.dumps(message))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(("path", "json", "value"), [
+    ("a", {"a": 1}, 1),
+    ("a", [1], None),
+    ("0", {"0": "x"}, "x"),
+    ("a.b", {"a": {"b": 2}}, 2),
+    ("a.b", {"a": 3}, None),
+    ("a.0.b", {"a": [{"b": 4}]}, 4),
+    ("a.-1", {"a": [5, 6]}, 6),
+    ("a.2", {"a": [5, 6]}, None),
+    ("a.-3", {"a": [5, 6]}, None),
+    ("a.b", {"a": [5, 6]}, None),
+    ("a.0", {"a": {"0": 7}}, 7),
+    ("a.²", {"a": {"²": 8}}, 8),
+])
+def test_getter(path: str, json: Any, value: Any) -> None:
+    assert getter(path)(json) == value
+
+
+def test_first_takes_what_is_there_and_not_empty() -> None:
+    get = first(("a", "b", "c", "d"))
+    assert get({"a": None, "b": "", "c": [], "d": 0}) == 0
+    assert get({}) is None
+
+
+@pytest.mark.parametrize(("value", "text"), [
+    ("x", "x"), ("", None), (3007, "3007"), (1.5, "1.5"), (True, None), (None, None), (["x"], None), ("x" * 9999, "x" * LONGEST),
+])
+def test_text_of(value: Any, text: str | None) -> None:
+    assert text_of(value) == text
+
+
+def test_a_result_gives_its_positions_and_whether_it_is_final() -> None:
+    words = [{"text": "hi", "start": 1500}]
+    kind, json = read({"type": "Turn", "transcript": "", "words": words, "start": 2.0, "duration": 0.5, "done": True, "turn": 4})
+    assert (kind.name, kind.role) == ("Turn", "result")
+    assert kind.has_text is not None
+    assert kind.has_text(json) == "hi"
+    assert kind.final is not None
+    assert kind.final(json)
+    assert kind.utterance is not None
+    assert kind.utterance(json) == 4
+    assert kind.speech_start is not None
+    assert kind.speech_start(json) == 1.5
+    assert kind.speech_end is not None
+    assert kind.speech_end(json) == 2.5
+    assert kind.speech_end({"start": 2}) == 2.0
+    assert kind.speech_end({"start": "2"}) is None
+    assert kind.audio_seconds is None
+
+
+def test_one_is_not_true() -> None:
+    kind, json = read({"type": "Turn", "done": 1})
+    assert kind.final is not None
+    assert not kind.final(json)
+
+
+def test_ids_and_the_rest_of_a_kind() -> None:
+    kind, json = read({"type": "Begin", "id": "abc", "until": 1700000000})
+    assert kind.told(json) == Told(connection_id="abc")
+    assert not kind.told(json).says_something
+    assert kind.expires_at is not None
+    assert kind.expires_at(json) == 1700000000
+    end, json = read({"type": "End", "seconds": 3})
+    assert end.audio_seconds is not None
+    assert end.audio_seconds(json) == 3.0
+
+
+def test_kinds_of_one_type_are_told_apart_by_when() -> None:
+    soft, _ = read({"type": "Error", "variant": "Soft", "code": 3007})
+    hard, json = read({"type": "Error", "code": 3007, "error": "too short"})
+    assert (soft.fatal, hard.fatal) == (False, True)
+    assert hard.told(json) == Told(server_code="3007", server_detail="too short")
+    assert hard.told(json).says_something
+    assert INSPECTOR.read(b'{"type":"Error","code":1}') is None
+
+
+def test_messages_without_a_type_are_known_by_what_they_hold() -> None:
+    assert read({"failed": True})[0].when is not None
+    assert read({"error": "x"})[0].when is None
+    assert INSPECTOR.read(b'{"failed":false}') is None
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"1", b'{"type":7}', b'{"type":"New"}', b"\xff", b"[" * 100_000])
+def test_what_is_not_known_is_none(data: bytes) -> None:
+    assert INSPECTOR.read(data) is None
+
+
+def test_a_message_that_is_too_large_is_not_read() -> None:
+    assert INSPECTOR.read(b'{"type":"End"}' + b" " * (LARGEST - 14)) is not None
+    assert INSPECTOR.read(b'{"type":"End"}' + b" " * LARGEST) is None
+
+
+def test_the_first_word_on_each_thing_stands() -> None:
+    told = Told(server_code="1")
+    told.merge(Told(server_code="2", server_detail="x"))
+    assert told == Told(server_code="1", server_detail="x")
+
+
+def test_told_by_reads_titles_too() -> None:
+    assert told_by(Message(role="error", server_title=("t",)), {"t": "x"}) == Told(server_title="x")
+
+
+def use(found: tuple[Kind, Any] | None) -> None:
+    if found is not None:
+        kind, json = found
+        kind.told(json)
+        for get in (kind.has_text, kind.final, kind.utterance, kind.speech_start, kind.speech_end, kind.audio_seconds, kind.expires_at):
+            if get is not None:
+                get(json)
+
+
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(
+    st.sampled_from(["type", "words", "start", "duration", "code", "error", "text", "id", "failed"]) | st.text(), inner), max_leaves=12)
+
+
+@given(st.binary())
+def test_bytes_never_raise(data: bytes) -> None:
+    use(INSPECTOR.read(data))
+
+
+@given(st.sampled_from(["Turn", "Begin", "End", "Error"]), st.dictionaries(st.sampled_from(
+    ["transcript", "words", "start", "duration", "done", "turn", "id", "until", "seconds", "variant", "code", "error", "text"]), JSON))
+def test_known_messages_with_odd_values_never_raise(name: str, rest: dict[str, Any]) -> None:
+    use(INSPECTOR.kind_of({**rest, "type": name}))
+    use(INSPECTOR.kind_of(rest))
