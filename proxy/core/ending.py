@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.core.claim import Claim
-from proxy.core.classify import Classifier, Meaning
+from proxy.core.classify import NOTHING, Classifier, Meaning
 from proxy.core.own import own_meaning
 from proxy.core.profile import Profile
 from proxy.core.verdict import DEFAULTS, Category, Outcome, Phase, Side, Transport
@@ -31,8 +31,8 @@ class SeenClose:
 class Ending:
     """Acts, in the order in which they were seen."""
 
-    __slots__ = ("client_close", "client_left", "drained", "ended_by", "fatal_error", "goodbye", "initiated_by", "own_code", "transport",
-                 "vendor_close")
+    __slots__ = ("blind", "client_close", "client_left", "drained", "ended_by", "fatal_error", "found", "goodbye", "initiated_by",
+                 "own_code", "transport", "vendor_close")
 
     def __init__(self) -> None:
         self.initiated_by = Side.UNKNOWN
@@ -43,8 +43,10 @@ class Ending:
         self.fatal_error = False
         self.goodbye = False  # the vendor's own last message was seen
         self.client_left = False  # before there was an answer
+        self.blind = False  # a close frame of the vendor's would not be seen any more
         self.drained = False
-        self.own_code: str | None = None
+        self.own_code: str | None = None  # of our own refusal
+        self.found: str | None = None  # our own name for what was wrong with the vendor's answer
 
     def began(self, side: Side) -> None:
         if self.initiated_by is Side.UNKNOWN:
@@ -54,10 +56,6 @@ class Ending:
         self.began(side)
         if self.ended_by is Side.UNKNOWN:
             self.ended_by = side
-
-    @property
-    def closing(self) -> bool:
-        return self.client_close is not None or self.vendor_close is not None
 
     def closed(self, side: Side, payload: bytes, now: float) -> None:
         """A close frame from a side; only its first counts."""
@@ -71,19 +69,17 @@ class Ending:
 
     def lost(self, side: Side, transport: Transport) -> None:
         """A leg ended below WebSocket. After a close frame, or after the other leg, that is only the consequence."""
-        if self.ended_by is Side.UNKNOWN and not self.closing:
+        if self.ended_by is Side.UNKNOWN:
             self.transport = transport
-        self.ended(side)
+        self.ended(Side.NETWORK if transport is Transport.TIMEOUT else side)
 
     def complete(self, claim: Claim, profile: Profile) -> None:
-        """Writes the closes into the claim. The vendor's counts before an answer to its error frame."""
-        ours_first = self.ended_by is Side.CLIENT and not (self.fatal_error and self.vendor_close)
-        order = ((self.client_close, Side.CLIENT), (self.vendor_close, Side.VENDOR))
-        for close, side in order if ours_first else order[::-1]:
-            if close is not None:
-                claim.closed(profile, close.code if close.code is not None else 1005, close.reason, side)
-                break
-        if not self.closing:
+        """Writes into the claim what ended it first. The close that belongs to the vendor's error frame counts as that."""
+        if self.vendor_close is not None and (self.fatal_error or (self.ended_by is Side.VENDOR and self.transport is None)):
+            claim.closed(profile, self.vendor_close.code, self.vendor_close.reason, Side.VENDOR)
+        elif self.client_close is not None and self.ended_by is Side.CLIENT and self.transport is None:
+            claim.closed(profile, self.client_close.code, self.client_close.reason, Side.CLIENT)
+        else:
             claim.transport = self.transport
         claim.ended_by = self.ended_by
 
@@ -93,23 +89,30 @@ def outcome_of(ending: Ending, claim: Claim, classifier: Classifier | None, has_
     if ending.own_code is not None or classifier is None:
         return Outcome.REFUSED_HERE, own_meaning(ending.own_code or "sidecar_internal")
     meaning = classifier.classify(claim)
-    if ending.drained:
+    if ending.drained and ending.ended_by is Side.SIDECAR:
         return Outcome.DRAINED, own_meaning("sidecar_draining")
     if claim.phase is Phase.WEBSOCKET_CONNECT:
         return _before_open(ending, claim, meaning)
     if meaning.category is Category.SESSION_EXPIRED and full_length:
         return Outcome.OK, meaning
-    if ending.fatal_error or not (meaning.ok or _client_just_left(ending)):
+    if ending.fatal_error:
+        # Rules about a normal close know nothing of the error before it.
+        return Outcome.ERROR, NOTHING if meaning.ok else meaning
+    if ending.blind and ending.transport is Transport.EOF:
+        return Outcome.OK, NOTHING  # the close before it may just not have been seen
+    if not (meaning.ok or _client_just_left(ending)):
         return (Outcome.OK, NORMAL) if _ended_well(ending, claim) else (Outcome.ERROR, meaning)
-    if ending.ended_by is Side.CLIENT and has_end and not claim.end_sent:
-        return Outcome.ABANDONED, _abandoned(claim)
+    if ending.ended_by is Side.CLIENT and has_end and claim.end_sent is False and not ending.blind:
+        return Outcome.ABANDONED, _abandoned(claim, LEFT_OPEN)
     return Outcome.OK, NORMAL if _client_just_left(ending) else meaning
 
 
 def _before_open(ending: Ending, claim: Claim, meaning: Meaning) -> tuple[Outcome, Meaning]:
+    if claim.http_status is not None:  # also where the client did not wait for the end of the answer
+        return Outcome.REFUSED_BY_VENDOR, meaning
     if ending.client_left:
-        return Outcome.ABANDONED, _abandoned(claim)
-    return (Outcome.REFUSED_BY_VENDOR if claim.http_status is not None else Outcome.ERROR), meaning
+        return Outcome.ABANDONED, _abandoned(claim, LEFT_EARLY)
+    return Outcome.ERROR, own_meaning(ending.found) if ending.found is not None else meaning
 
 
 def _client_just_left(ending: Ending) -> bool:
@@ -118,14 +121,17 @@ def _client_just_left(ending: Ending) -> bool:
 
 def _ended_well(ending: Ending, claim: Claim) -> bool:
     """The vendor said goodbye when asked to, and then dropped the connection without a close frame."""
-    return not ending.fatal_error and ending.transport is not None and ending.goodbye and bool(claim.end_sent)
+    return ending.transport is Transport.EOF and ending.ended_by is Side.VENDOR and ending.goodbye and bool(claim.end_sent)
 
 
-def _abandoned(claim: Claim) -> Meaning:
+LEFT_OPEN: Final = "The client left without the vendor's end message: the vendor may go on billing until it notices."
+LEFT_EARLY: Final = "The client left before the vendor had answered: look at its own time-out for connecting."
+
+
+def _abandoned(claim: Claim, hint: str) -> Meaning:
     owner, retry = DEFAULTS[Category.PROTOCOL]
     code = f"{claim.close_code}_abandoned" if claim.close_code is not None else f"transport_{claim.transport or Transport.EOF}"
-    return Meaning(code, "abandoned", Category.PROTOCOL, owner, retry, hint=(
-        "The client left without the vendor's end message: the vendor may go on billing until it notices."))
+    return Meaning(code, "abandoned", Category.PROTOCOL, owner, retry, hint=hint)
 
 
 NORMAL: Final = Meaning("normal", "normal", Category.NORMAL, *DEFAULTS[Category.NORMAL], ok=True)

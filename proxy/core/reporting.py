@@ -16,7 +16,7 @@ from proxy.core.report import AudioReport, Close, Fact, LatencyReport, Report, S
 from proxy.core.session import Session
 from proxy.core.tally import FRAME_TYPES, Traffic
 from proxy.core.vendor import Request
-from proxy.core.verdict import Verdict
+from proxy.core.verdict import Side, Verdict
 
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)")
 
@@ -46,12 +46,12 @@ def report_of(session: Session, now: float, correlation: Mapping[str, Sequence[s
 
 def _verdict(session: Session, now: float) -> Verdict:
     ending, claim = session.ending, session.claim
-    if session.clock.chunks and claim.audio_sent is False:
+    if session.clock.chunks:
         claim.audio_sent = True
     ending.complete(claim, session.vendor_profile.profile)
     outcome, meaning = outcome_of(ending, claim, session.vendor_profile.classifier, bool(session.spec and session.spec.has_end),
                                   _full_length(session, now))
-    close = ending.vendor_close if claim.close_by == "vendor" else ending.client_close
+    close = {Side.VENDOR: ending.vendor_close, Side.CLIENT: ending.client_close}.get(claim.close_by or Side.UNKNOWN)
     return Verdict(
         vendor=session.vendor,
         endpoint=session.endpoint,
@@ -81,7 +81,7 @@ def _verdict(session: Session, now: float) -> Verdict:
 def _full_length(session: Session, now: float) -> bool:
     """Whether the session lasted as long as the vendor lets one last: its own word for it, or the profile's."""
     limit = session.spec.spec.limits.session_seconds if session.spec else None
-    if session.expires_at is not None:
+    if session.expires_at is not None and session.expires_at > session.wall:
         limit = session.expires_at - session.wall
     return limit is not None and now - session.started_at >= FULL_LENGTH * limit
 

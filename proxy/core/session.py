@@ -33,10 +33,10 @@ class Session:
     """Facts of one session. `now` is always the monotonic clock; `wall` is Unix time at the start."""
 
     __slots__ = (
-        "_client", "_ready_seconds", "_vendor", "answered_at", "audio", "audio_format", "buffered", "buffered_max", "claim", "clock", "connection_id",
-        "delivery", "ending", "endpoint", "expires_at", "facts", "from_client", "from_vendor", "inspection", "lead_seconds", "listener",
-        "loop_lag_max", "ready_at", "req_id", "request", "results", "session_id", "spec", "started_at", "to_client", "to_vendor",
-        "vendor", "vendor_profile", "wall", "warnings",
+        "_client", "_ready_seconds", "_vendor", "answered_at", "audio", "audio_format", "buffered", "buffered_max", "claim",
+        "clock", "connection_id", "delivery", "ending", "endpoint", "expires_at", "facts", "from_client", "from_vendor",
+        "inspection", "lead_seconds", "listener", "loop_lag_max", "ready_at", "req_id", "request", "results", "session_id", "spec",
+        "started_at", "to_client", "to_vendor", "vendor", "vendor_profile", "wall", "warnings",
     )
 
     def __init__(self, session_id: str, listener: str, vendor: Vendor, endpoint: CompiledEndpoint | None, request: Request,
@@ -90,10 +90,12 @@ class Session:
             self._ready(now)
 
     def refused(self, status: int, headers: Mapping[str, str], body: bytes, now: float) -> None:
-        """Any other answer, headers and the beginning of the body as they came: the claim knows how to unpack it."""
+        """Any other answer. `body` is its beginning, decompressed if that was possible."""
         self.answered_at = now
-        self._ids_from({name.lower(): value for name, value in headers.items()})
-        self.claim.refused(self.vendor_profile.profile, status, headers, body)
+        known = {name.lower(): value for name, value in headers.items()}
+        known.pop("content-encoding", None)  # the claim would unpack it again
+        self._ids_from(known)
+        self.claim.refused(self.vendor_profile.profile, status, known, body)
         self.ending.ended(Side.NETWORK if self.claim.in_between else Side.VENDOR)
 
     def dial_failed(self, how: Transport) -> None:
