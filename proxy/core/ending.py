@@ -110,7 +110,7 @@ def outcome_of(ending: Ending, claim: Claim, classifier: Classifier | None, has_
 def _before_open(ending: Ending, claim: Claim, meaning: Meaning) -> tuple[Outcome, Meaning]:
     if claim.http_status is not None:  # also where the client did not wait for the end of the answer
         return Outcome.REFUSED_BY_VENDOR, meaning
-    if ending.client_left:
+    if ending.client_left and ending.ended_by is Side.CLIENT:
         return Outcome.ABANDONED, _abandoned(claim, LEFT_EARLY)
     return Outcome.ERROR, own_meaning(ending.found) if ending.found is not None else meaning
 

@@ -58,6 +58,7 @@ PROFILE: Final = Profile.model_validate({
                 "Error": {"role": "error", "server_code": "code", "server_detail": "message"},
                 "Trouble": {"role": "error", "fatal": False, "server_detail": "message"},
                 "Warning": {"role": "warning"},
+                "Noise": {"role": "info"},
             }},
         },
         "v2": {
