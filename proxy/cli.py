@@ -10,12 +10,10 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import NoReturn
 
-DONE: Final = 0
-USAGE: Final = 64
-INTERNAL: Final = 70
-UNBOUND: Final = 75
+from proxy import commands
+from proxy.commands import DONE, USAGE
 
 
 class _Parser(argparse.ArgumentParser):
@@ -86,8 +84,6 @@ def main(argv: list[str] | None = None) -> int:
     if args.command is None:
         parser().print_help()
         return USAGE
-    from proxy import commands
-
     try:
         code: int = getattr(commands, args.command.replace("-", "_"))(args)
     except BrokenPipeError:

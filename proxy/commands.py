@@ -8,12 +8,15 @@ import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from proxy.cli import DONE, INTERNAL, UNBOUND, USAGE
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from proxy.settings import Problem, Settings
+
+DONE: Final = 0
+USAGE: Final = 64
+INTERNAL: Final = 70
+UNBOUND: Final = 75
 
 
 def run(args: argparse.Namespace) -> int:
@@ -138,6 +141,8 @@ def simulate(args: argparse.Namespace) -> int:
 def demo(args: argparse.Namespace) -> int:
     from proxy.demo import demo
 
+    if not 0 < args.seconds <= 3600:
+        return _usage("--seconds: should be above 0 and at most 3600")
     return demo(args.seconds, args.serve)
 
 

@@ -145,9 +145,10 @@ def _cause(exc: Exception) -> DialError:
 
 
 def _by_errno(exc: OSError) -> Transport:
-    number = exc.errno if exc.errno is not None else getattr(getattr(exc, "os_error", None), "errno", None)
+    inner = getattr(exc, "os_error", None)  # a reset in the middle of TLS bears no number
+    number = exc.errno if exc.errno is not None else getattr(inner, "errno", None)
     if isinstance(exc, socket.gaierror):
         return Transport.DNS
-    if number in (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED) or isinstance(exc, ConnectionResetError):
+    if number in (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED) or isinstance(inner or exc, ConnectionResetError):
         return Transport.RESET
     return Transport.TIMEOUT if number == errno.ETIMEDOUT else Transport.REFUSED

@@ -1,0 +1,128 @@
+"""The calls of the demo: how the client behaves, how the vendor does, and what a witness has to say about it.
+
+The expectations are typed by hand from the vendors' pages. They read no profile: a rule that is wrong makes the demo fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from proxy.simulators.caller import Dialect, Manner
+
+AUDIO: Final = "encoding=linear16&sample_rate=16000"
+NOVA: Final = Dialect("deepgram", f"/v1/listen?model=nova-3&interim_results=true&{AUDIO}", "Token ", '{"type":"CloseStream"}')
+FLUX: Final = Dialect("deepgram", f"/v2/listen?model=flux-general-en&{AUDIO}", "Token ", '{"type":"CloseStream"}')
+V3: Final = Dialect("assemblyai", "/v3/ws?sample_rate=16000&format_turns=true", "", '{"type":"Terminate"}')
+
+PLAINLY: Final = Manner()
+TWO_SECONDS: Final = Manner(seconds=2.0)
+KEEP_ALIVE: Final = '{"type":"KeepAlive"}'
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One call. `vendor` are options of its simulator; `upstream` is where the sidecar is led instead of to one.
+
+    code, owner, outcome and begun_by (initiated_by) are what the report must say.
+    """
+
+    name: str
+    dialect: Dialect
+    code: str
+    owner: str
+    begun_by: str = "vendor"
+    outcome: str = "error"
+    manner: Manner = PLAINLY
+    vendor: Mapping[str, Any] = field(default_factory=dict)
+    upstream: Literal["simulator", "no-such-name", "closed-port", "no-tls"] = "simulator"
+
+
+def _good(name: str, dialect: Dialect, manner: Manner = PLAINLY, **vendor: Any) -> Scene:
+    return Scene(name, dialect, "normal", "none", "client", "ok", manner, vendor)
+
+
+def _refused(name: str, dialect: Dialect, code: str, owner: str, manner: Manner = PLAINLY, **vendor: Any) -> Scene:
+    return Scene(name, dialect, code, owner, "vendor", "refused_by_vendor", manner, vendor)
+
+
+def _fault(name: str, dialect: Dialect, code: str, owner: str, fault: str, **vendor: Any) -> Scene:
+    """The vendor fails after a second of audio, or before, where it is that kind of fault."""
+    return Scene(name, dialect, code, owner, manner=TWO_SECONDS, vendor={"fault": fault, "fault_after": 1.0, "wording": "live", **vendor})
+
+
+SILENT: Final = Manner(seconds=0.5, then="listen")
+ONE_OF_TWO: Final[Mapping[str, Any]] = {"concurrency": 1}
+SHORT_IDLE: Final[Mapping[str, Any]] = {"idle_seconds": 1.5}
+RAW: Final = Manner(path="/v1/listen?model=nova-3", seconds=1.0)
+
+DEEPGRAM: Final = (
+    _good("a call", NOVA),
+    _good("a call, compressed", NOVA, Manner(compression=True), compression=True),
+    _good("a WAV file as it is", NOVA, Manner(path="/v1/listen?model=nova-3&interim_results=true", header=True)),
+    _good("a call on Flux", FLUX),
+    _good("a message nobody knows", NOVA, Manner(seconds=1.0, says=('{"type":"Bogus"}',))),
+    _refused("a wrong key", NOVA, "INVALID_AUTH", "operator", Manner(key="bad-key")),
+    _refused("no key", FLUX, "INVALID_AUTH", "operator", Manner(key=None)),
+    _refused("no credit left", NOVA, "ASR_PAYMENT_REQUIRED", "operator", fault="ASR_PAYMENT_REQUIRED"),
+    _refused("no access to the model", NOVA, "INSUFFICIENT_PERMISSIONS", "operator", fault="INSUFFICIENT_PERMISSIONS", body="modern"),
+    _refused("a wrong parameter", NOVA, "http_400", "client", Manner(path="/v1/listen?encoding=mp3")),
+    _good("one stream allowed: the first", NOVA, TWO_SECONDS, **ONE_OF_TWO),
+    _refused("one stream allowed: the second", NOVA, "TOO_MANY_REQUESTS", "operator", Manner(after=1.0), **ONE_OF_TWO),
+    Scene("raw audio, undeclared", NOVA, "DATA-0000", "client", manner=RAW),
+    Scene("raw audio, undeclared, as seen", NOVA, "1000_nothing_decoded", "client", manner=RAW, vendor={"wording": "live"}),
+    Scene("the client falls silent", NOVA, "NET-0001", "client", manner=SILENT, vendor=SHORT_IDLE),
+    Scene("the same, as seen", NOVA, "NET-0001", "client", manner=SILENT, vendor={**SHORT_IDLE, "wording": "live"}),
+    Scene("only KeepAlive, no audio", NOVA, "NET-0000", "unknown", vendor={**SHORT_IDLE, "wording": "live"},
+          manner=Manner(seconds=0, says=(KEEP_ALIVE,) * 6, then="listen")),
+    Scene("KeepAlive on Flux", FLUX, "UNPARSABLE_CLIENT_MESSAGE", "client", manner=Manner(seconds=0.5, says=(KEEP_ALIVE,), then="listen")),
+    _fault("a failure inside", FLUX, "INTERNAL_SERVER_ERROR", "vendor", "INTERNAL_SERVER_ERROR"),
+    _refused("overloaded", NOVA, "http_503", "vendor", fault="http_503"),
+    Scene("a gateway's 502 page", NOVA, "http_5xx", "network", "network", "refused_by_vendor", vendor={"fault": "http_502"}),
+    _fault("going away", NOVA, "1001_going_away", "vendor", "close-1001"),
+    _fault("an illegal close code", NOVA, "unclassified", "unknown", "close-5004"),
+    _fault("reset in mid-call", NOVA, "transport_reset", "network", "reset"),
+    _fault("end of stream in mid-call", FLUX, "transport_eof", "network", "eof"),
+    Scene("an answer that is not HTTP", NOVA, "sidecar_bad_upstream", "network", "network", vendor={"fault": "garbage"}),
+    Scene("a name that does not exist", NOVA, "transport_dns", "network", "network", upstream="no-such-name"),
+    Scene("a closed port", NOVA, "transport_refused", "network", "network", upstream="closed-port"),
+    Scene("an upstream without TLS", NOVA, "transport_tls", "network", "network", upstream="no-tls"),
+    Scene("a wrong path", NOVA, "sidecar_not_found", "client", "sidecar", "refused_here", Manner(path="/v9/listen")),
+    Scene("leaves without CloseStream", NOVA, "1000_abandoned", "client", "client", "abandoned", Manner(seconds=1.0, then="leave")),
+    Scene("the client dies", NOVA, "transport_reset", "client", "client", "abandoned", Manner(seconds=1.0, then="die")),
+    Scene("the client's pings time out", FLUX, "1011_ping_timeout", "client", "client", manner=Manner(seconds=1.0, then="give-up")),
+)
+
+LIVE: Final[Mapping[str, Any]] = {"wording": "live"}
+ASSEMBLYAI: Final = (
+    _good("a call", V3),
+    _good("a call, as seen", V3, **LIVE),
+    Scene("a wrong key", V3, "1008_invalid_key", "operator", manner=Manner(key="bad-key"), vendor=LIVE),
+    Scene("no key", V3, "1008_missing_authorization", "operator", manner=Manner(key=None)),
+    Scene("a token past its time", V3, "1008_token_expired", "operator", manner=Manner(key="expired-token"), vendor=LIVE),
+    _fault("no balance left", V3, "1008_balance", "operator", "1008_balance"),
+    _fault("too many new sessions", V3, "1008_concurrent_sessions", "operator", "1008_concurrent_sessions"),
+    _fault("too many, by the newer page", V3, "3009_concurrent_sessions", "operator", "3009_concurrent_sessions"),
+    Scene("pieces of 20 ms", V3, "3007_input_duration", "client", manner=Manner(seconds=1.0, chunk=0.02)),
+    Scene("a piece of 1.2 s, as seen", V3, "3007_input_duration", "client", manner=Manner(seconds=2.4, chunk=1.2), vendor=LIVE),
+    Scene("a file, as fast as it goes", V3, "3007_transmission_rate", "client", manner=Manner(seconds=5.0, pace=100.0), vendor=LIVE),
+    Scene("text that is not JSON", V3, "3006_json", "client", manner=Manner(seconds=0.5, says=("hello",), then="listen"), vendor=LIVE),
+    Scene("JSON that is no message", V3, "3006_message", "client", manner=Manner(seconds=0.5, says=("[]",), then="listen")),
+    Scene("a message of the retired API", V3, "3006_message_type", "client", vendor=LIVE,
+          manner=Manner(seconds=0.5, says=('{"type":"terminate_session"}',), then="listen")),
+    Scene("no sample rate", V3, "3006_parameter", "client", manner=Manner(path="/v3/ws?encoding=pcm_s16le"), vendor=LIVE),
+    Scene("the client falls silent", V3, "3006_inactivity", "client", manner=SILENT, vendor={"inactivity_seconds": 1.5, **LIVE}),
+    _fault("an unknown error", V3, "3005_session_cancelled", "vendor", "3005_session_cancelled"),
+    _fault("a failure inside", V3, "1011_internal_error", "vendor", "1011_internal_error"),
+    Scene("its full length is over", V3, "3008_session_expired", "client", outcome="ok",
+          manner=Manner(seconds=3.0), vendor={"max_session_seconds": 2.0}),
+    _fault("told to be over too early", V3, "3008_session_expired", "client", "3008_session_expired"),
+    _fault("the retired API: close 410", V3, "410_deprecated", "operator", "410_deprecated"),
+    _fault("restarted", V3, "1012_restart", "vendor", "close-1012"),
+    _fault("reset in mid-call", V3, "transport_reset", "network", "reset"),
+    Scene("a closed port", V3, "transport_refused", "network", "network", upstream="closed-port"),
+    Scene("leaves without Terminate", V3, "1000_abandoned", "client", "client", "abandoned", Manner(seconds=1.0, then="leave")),
+)
+
+SCENES: Final = DEEPGRAM + ASSEMBLYAI
