@@ -102,7 +102,8 @@ def outcome_of(ending: Ending, claim: Claim, classifier: Classifier | None, has_
         return Outcome.OK, NOTHING  # the close before it may just not have been seen
     if not (meaning.ok or _client_just_left(ending)):
         return (Outcome.OK, NORMAL) if _ended_well(ending, claim) else (Outcome.ERROR, meaning)
-    if ending.ended_by is Side.CLIENT and has_end and claim.end_sent is False and not ending.blind:
+    still_open = has_end and claim.end_sent is False and not ending.goodbye and not ending.blind
+    if ending.ended_by is Side.CLIENT and still_open:
         return Outcome.ABANDONED, _abandoned(claim, LEFT_OPEN)
     return Outcome.OK, NORMAL if _client_just_left(ending) else meaning
 

@@ -62,6 +62,7 @@ TABLE: dict[str, tuple[Scene, Outcome, str, Side, Side]] = {
     "close 100": (lambda p: p.vendor_closes(100).lost(CLIENT), Outcome.ERROR, "410_odd", SERVER, SERVER),
     "client closes 1000": (lambda p: p.client_closes().vendor_closes(), Outcome.ABANDONED, "1000_abandoned", CLIENT, CLIENT),
     "client closes without a code": (lambda p: p.client_closes(None).vendor_closes(), Outcome.ABANDONED, "1005_abandoned", CLIENT, CLIENT),
+    "goodbye unasked, client closes": (lambda p: summary(p).client_closes(), Outcome.OK, "normal", CLIENT, CLIENT),
     "client's FIN": (lambda p: p.lost(CLIENT), Outcome.ABANDONED, "transport_eof", CLIENT, CLIENT),
     "client's FIN, vendor closes": (lambda p: p.lost(CLIENT).vendor_closes(), Outcome.ABANDONED, "transport_eof", CLIENT, CLIENT),
     "client's RST": (lambda p: p.lost(CLIENT, RESET).lost(SERVER), Outcome.ABANDONED, "transport_reset", CLIENT, CLIENT),

@@ -401,3 +401,4 @@ def test_whatever_happens_there_is_one_report(path: str, events: list[Event], be
     assert verdict.outcome is not Outcome.ABANDONED or verdict.ended_by is Side.CLIENT
     assert ended_by is Side.UNKNOWN or initiated_by is not Side.UNKNOWN
     assert orjson.loads(orjson.dumps(report.as_dict()))["session_id"] == "s-1"
+    assert play.end() == report  # asking again changes nothing
