@@ -56,9 +56,10 @@ class Sampler:
         lag = max(0.0, now - self._due)
         self._lags.append(lag)
         self._observe_lag(lag)
+        # First the next turn: one call that cannot be looked at must not end the watch over all.
+        self._due = now + TICK_SECONDS
+        self._timer = loop.call_at(self._due, self._tick)
         turn = list(islice(self._waiting, -(-len(self._waiting) // TICKS_A_ROUND)))
         for sampled in turn:
             self._waiting[sampled] = self._waiting.pop(sampled)  # to the end of the line
             sampled.sample(self.recent_lag)
-        self._due = now + TICK_SECONDS
-        self._timer = loop.call_at(self._due, self._tick)

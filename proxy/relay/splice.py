@@ -20,6 +20,7 @@ import errno
 import socket
 import struct
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Final, Protocol
 
@@ -166,7 +167,7 @@ class Splice:
             leg.other.transport.write_eof()
             return True
         if leg.side is Side.CLIENT and leg.transport.can_write_eof():
-            self._later(HELD_FIN_SECONDS, leg.other.transport.close)
+            self._later(HELD_FIN_SECONDS, partial(self._finish, leg.other))
             return True
         self._finish(leg.other)
         return False
@@ -186,7 +187,8 @@ class Splice:
 
     def _finish(self, leg: Leg) -> None:
         """Writes what is left, then closes; a peer that does not read is not waited for forever."""
-        leg.transport.close()
+        if not leg.transport.is_closing():  # asyncio's TLS transport cannot be used, nor aborted, once it was closed twice
+            leg.transport.close()
         self._later(FLUSH_SECONDS, leg.transport.abort)
 
     def _later(self, seconds: float, act: Callable[[], None]) -> None:

@@ -41,11 +41,11 @@ def sample(transport: asyncio.BaseTransport) -> TcpSample | None:
 
 
 def _read(transport: asyncio.BaseTransport, size: int) -> bytes | None:
-    sock = transport.get_extra_info("socket")
-    if sock is None:
-        return None
     try:
+        sock = transport.get_extra_info("socket")
+        if sock is None:
+            return None
         raw: bytes = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, size)
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError):  # asyncio's TLS transport forgets its parts
         return None
     return raw
