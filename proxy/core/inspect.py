@@ -9,7 +9,7 @@ A profile's messages are compiled once a profile, not once a session: an `Inspec
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -56,16 +56,29 @@ def getter(path: str) -> Get:
     steps = tuple(int(step) if _POSITION.fullmatch(step) else step for step in path.split("."))
 
     def get(json: Json) -> Any:
-        for step in steps:
-            if type(json) is dict:
-                json = json.get(step if type(step) is str else str(step))
-            elif type(json) is list and type(step) is int and -len(json) <= step < len(json):
-                json = json[step]
-            else:
-                return None
-        return json
+        here = json
+        try:
+            for step in steps:
+                if type(here) is str:
+                    return None
+                here = here[step]
+        except (KeyError, IndexError, TypeError):
+            return _key_by_key(json, steps)
+        return here
 
     return get
+
+
+def _key_by_key(json: Json, steps: tuple[str | int, ...]) -> Any:
+    """The slow way, for what is not where most messages have it: a number may be an object's key as well."""
+    for step in steps:
+        if type(json) is dict:
+            json = json.get(str(step))
+        elif type(json) is list and type(step) is int and -len(json) <= step < len(json):
+            json = json[step]
+        else:
+            return None
+    return json
 
 
 def first(paths: tuple[str, ...]) -> Get:
@@ -168,12 +181,15 @@ class Kind:
 class Inspector:
     """All kinds of message of one direction of one endpoint."""
 
-    __slots__ = ("_kinds", "_type", "_untyped")
+    __slots__ = ("_kinds", "_passing", "_plain", "_type", "_type_key", "_untyped")
 
     def __init__(self, messages: Messages) -> None:
         self._type = getter(messages.type)
+        self._type_key = messages.type
         self._kinds = {name: tuple(Kind(name, m) for m in kinds) for name, kinds in messages.kinds.items()}
+        self._plain = {name: kinds[0] for name, kinds in self._kinds.items() if len(kinds) == 1 and kinds[0].when is None}
         self._untyped = tuple(Kind("", m) for m in messages.untyped)
+        self._passing = Passing(messages.type, self._plain.values())
 
     def read(self, data: bytes) -> tuple[Kind, Json] | None:
         """The kind of a message and its JSON; None for what is no JSON object or not known to the profile."""
@@ -183,7 +199,10 @@ class Inspector:
             json = orjson.loads(data)
         except ValueError:
             return None
-        return self.kind_of(json)
+        try:
+            return self._plain[json[self._type_key]], json
+        except (KeyError, TypeError):
+            return self.kind_of(json)
 
     def kind_of(self, json: Json) -> tuple[Kind, Json] | None:
         if type(json) is not dict:
@@ -194,3 +213,42 @@ class Inspector:
         if type(name) is not str:
             return None
         return next(((kind, json) for kind in self._kinds.get(name, ()) if kind.fits(json)), None)
+
+    def is_passing(self, data: bytes) -> bool:
+        """Whether a message is surely an interim result, told without parsing it."""
+        return self._passing.is_passing(data)
+
+
+class Passing:
+    """Knows interim results by their bytes, where a vendor sends more of them than anybody needs to look at.
+
+    Inside a JSON string every quote is escaped, so that `"type":` is a key wherever it stands. A message in which that key
+    stands exactly once, with a result's name for a value, and no key says that it is final, is an interim result. What
+    cannot be told so (other spacing, nested types) is no matter: it is parsed.
+    """
+
+    __slots__ = ("_finals", "_key", "_names")
+
+    def __init__(self, type_path: str, kinds: Iterable[Kind]) -> None:
+        results = [kind for kind in kinds if kind.role == "result" and kind.message.final is not None]
+        self._key = orjson.dumps(type_path.split(".")[-1]) + b":"
+        self._names = tuple(orjson.dumps(kind.name) for kind in results)
+        pairs = [_written(kind.message.final) for kind in results]
+        self._finals = tuple(key + gap + value for key, value in pairs for gap in (b":", b": "))
+
+    def is_passing(self, data: bytes) -> bool:
+        at = data.find(self._key)
+        if at < 0 or data.find(self._key, at + 1) >= 0:
+            return False
+        at += len(self._key)
+        if not data.startswith(self._names, at + (data[at : at + 1] == b" ")):
+            return False
+        for final in self._finals:  # noqa: SIM110 (a generator would cost more than the search)
+            if final in data:
+                return False
+        return True
+
+
+def _written(where: Where | None) -> tuple[bytes, bytes]:
+    """A condition's key and value as JSON has them."""
+    return (orjson.dumps(where.path.split(".")[-1]), orjson.dumps(where.equals)) if where else (b"", b"")

@@ -27,6 +27,9 @@ OWN: Final = {
     "sidecar_upgrade_required": Own(426, Category.PROTOCOL, "This path takes WebSocket upgrades only."),
     "sidecar_too_many_sessions": Own(503, Category.LOCAL_LIMIT, "limits.sessions is reached: raise it, or run more sidecars."),
     "sidecar_draining": Own(503, Category.LOCAL_LIMIT, "The sidecar is shutting down and takes no new sessions."),
+    "sidecar_bad_upstream": Own(502, Category.NETWORK, "What answered speaks no HTTP/1.1, or upgraded wrongly: check the upstream."),
+    "sidecar_proxy_refused": Own(502, Category.NETWORK, "The CONNECT proxy in the settings refused, or could not be reached.",
+                                 owner=Owner.OPERATOR),
     "sidecar_internal": Own(500, Category.INTERNAL, "A fault in Earwitness: please report it with the log line."),
 }
 """By code. Status 503 goes with Retry-After."""

@@ -28,6 +28,9 @@ from proxy.core.wire import OP_BINARY, OP_CLOSE, OP_TEXT, FrameScanner
 
 UNKNOWN_ENDPOINT: Final = "unknown"
 
+RESULT_SPACING: Final = 0.25
+"""Seconds: interim results that follow each other more closely are counted but not parsed. No other message is passed over."""
+
 
 class Session:
     """Facts of one session. `now` is always the monotonic clock; `wall` is Unix time at the start."""
@@ -125,7 +128,8 @@ class Session:
 
     def uninspected(self) -> None:
         """Inspection of this session has failed: it goes on blind."""
-        self.from_client.is_lost = self.from_vendor.is_lost = True
+        self.from_client.stop()
+        self.from_vendor.stop()
         self._blind(Side.CLIENT)
         self._blind(Side.VENDOR)
 
@@ -254,14 +258,21 @@ class _ClientSide(_Side):
 class _VendorSide(_Side):
     """Vendor to client: hello, results, errors, goodbye."""
 
-    __slots__ = ()
+    __slots__ = ("_inspector", "_next_look")
     side = Side.VENDOR
 
     def __init__(self, session: Session) -> None:
         super().__init__(session, lambda length, now: None)  # the scanner counts it; that is all there is to it
+        self._inspector = session.spec.server if session.spec else None
+        self._next_look = 0.0
 
     def text(self, payload: bytes, now: float) -> None:
-        found = self.session.spec.server.read(payload) if self.session.spec else None
+        if self._inspector is None:
+            return
+        if now < self._next_look and self._inspector.is_passing(payload):
+            self.session.results.pass_over(now)
+            return
+        found = self._inspector.read(payload)
         if found is None:
             return
         kind, json = found
@@ -274,6 +285,7 @@ class _VendorSide(_Side):
             self._ids(kind, json)
 
     def _result(self, kind: Kind, json: Json, now: float) -> None:
+        self._next_look = now + RESULT_SPACING
         self.session.results.add(
             now,
             kind.final is not None and kind.final(json),

@@ -18,8 +18,9 @@ from typing import Final
 from proxy.core.audio import AudioFormat
 from proxy.core.tally import AudioSeconds, Tables
 
-MARKS: Final = 256
-"""How many (audio position, time) pairs are kept: 25 s of a steady stream, half of that of one in bursts; 4 KiB a session."""
+MARKS: Final = 320
+"""How many (audio position, time) pairs are kept: 25 s of a steady stream, half of that of one in bursts; 5 KiB a session."""
+FORGOTTEN: Final = 64  # at a time, once there are so many
 MARK_SPACING: Final = 0.1
 SHORTEST_PAUSE: Final = 0.02
 BEYOND: Final = 0.2
@@ -140,41 +141,36 @@ class AudioClock:
 
 
 class Marks:
-    """A ring of (audio position, time), both rising, to find the time of a position."""
+    """The last (audio position, time) pairs, both rising, to find the time of a position."""
 
-    __slots__ = ("_next", "_positions", "_times")
+    __slots__ = ("_positions", "_times")
 
     def __init__(self) -> None:
         self._positions = array("d")
         self._times = array("d")
-        self._next = 0  # where the oldest lies once the ring is full
 
     def add(self, position: float, now: float) -> None:
-        if len(self._positions) < MARKS:
-            self._positions.append(position)
-            self._times.append(now)
-            return
-        self._positions[self._next], self._times[self._next] = position, now
-        self._next = (self._next + 1) % MARKS
+        self._positions.append(position)
+        self._times.append(now)
+        if len(self._positions) >= MARKS:
+            del self._positions[:FORGOTTEN], self._times[:FORGOTTEN]
 
     def at(self, position: float, step: float, end: float, ended: float) -> float | None:
-        """The time of a position up to `end`, where the audio stood at `ended`; None if it is older than the ring.
+        """The time of a position up to `end`, where the audio stood at `ended`; None if it is older than what is kept.
 
         Audio went with the message that held it, and messages of `step` seconds each end at a mark: the position is moved
         to the end of its message first. What lies between marks is interpolated, to within one message.
         """
-        positions = self._positions[self._next :] + self._positions[: self._next]
-        times = self._times[self._next :] + self._times[: self._next]
-        positions.append(end)
-        times.append(ended)
+        positions, times = self._positions, self._times
         after = bisect_left(positions, position - _CLOSE)
         if after == 0:
             return times[0] if position >= positions[0] - _CLOSE else None
-        span = positions[after] - positions[after - 1]
-        back = positions[after] - position
+        upper, at = (positions[after], times[after]) if after < len(positions) else (end, ended)
+        span = upper - positions[after - 1]
+        back = upper - position
         if step > 0:
             back = floor((back + _CLOSE) / step) * step
-        return times[after] - (times[after] - times[after - 1]) * max(0.0, back) / span
+        return at - (at - times[after - 1]) * max(0.0, back) / span
 
 
 class ResultClock:
@@ -212,6 +208,11 @@ class ResultClock:
             self.lag_last = lag = max(0.0, now - spoken)
             self.lag_max = max(self.lag_max or 0.0, lag)
             (self._final_lag if final else self._interim_lag).observe(lag)
+
+    def pass_over(self, now: float) -> None:
+        """An interim result that nobody looks into."""
+        self.results += 1
+        self.last_at = now
 
     def _observe_first(self, now: float, start: float | None) -> None:
         began = self._audio.written_at(start) if start is not None else None

@@ -42,8 +42,11 @@ class Sink(Protocol):
     def audio(self) -> Callable[[int, float], None]:
         """Called with length and now for a whole binary message of which no byte was asked for: the hot path."""
 
+    def text(self, payload: bytes, now: float) -> None:
+        """A whole, uncompressed text message in one frame: the other hot path."""
+
     def message(self, opcode: int, length: int, payload: bytes | None, compressed: bool, now: float) -> None:
-        """A whole text or binary message. `payload` is its unmasked text, or head; None where it was too large."""
+        """Any other text or binary message. `payload` is its unmasked text, or head; None where it was too large."""
 
     def control(self, opcode: int, payload: bytes, now: float) -> None:
         """A close, ping or pong with its unmasked payload."""
@@ -69,16 +72,18 @@ class FrameScanner:
     """
 
     __slots__ = ("_audio", "_captured", "_compressed", "_done", "_first", "_frame_length", "_header", "_left", "_mask", "_message_length",
-                 "_opcode", "_text", "_want", "binary_type", "deflate", "head", "is_lost", "sink", "traffic")
+                 "_on_text", "_opcode", "_plain", "_text", "_want", "binary_type", "deflate", "head", "is_lost", "sink", "traffic")
 
     def __init__(self, sink: Sink, traffic: Traffic, binary_type: int = BINARY) -> None:
         self.sink = sink
         self._audio = sink.audio
+        self._on_text = sink.text
         self.traffic = traffic
         self.binary_type = binary_type
         self.head = 0
         self.deflate = False
         self.is_lost = False
+        self._plain = True  # nothing is cut or open: the next chunk may be one whole frame
         self._done = False  # a close has passed: what follows is no longer frames (RFC 6455 section 1.4)
         self._header: bytes | None = b""  # the cut header so far; None while inside a payload
         self._first = 0
@@ -96,7 +101,7 @@ class FrameScanner:
         """Bytes in the order they crossed. Never raises by itself, whatever they are."""
         size = len(data)
         self.traffic.wire_bytes += size
-        if self._header == b"" and not self._opcode and size > 1 and not self.is_lost and not self._done:
+        if self._plain and size > 1:
             first = data[0]
             second = data[1]
             length = second & 0x7F
@@ -122,7 +127,7 @@ class FrameScanner:
                     self.traffic.frames[TEXT] += 1
                     self.traffic.bytes[TEXT] += length
                     payload = data[start:]
-                    self.sink.message(OP_TEXT, length, unmask(payload, data[start - 4 : start]) if second & 0x80 else payload, False, now)
+                    self._on_text(unmask(payload, data[start - 4 : start]) if second & 0x80 else payload, now)
                     return
         self._scan(data, now)
 
@@ -135,6 +140,11 @@ class FrameScanner:
         at, size = 0, len(data)
         while at < size and not self.is_lost and not self._done:
             at = self._payload(data, at, now) if self._header is None else self._step(data, at, now)
+        self._plain = self.at_boundary and not self.is_lost and not self._done
+
+    def stop(self) -> None:
+        """Looks no further."""
+        self.is_lost, self._plain = True, False
 
     def _step(self, data: bytes, at: int, now: float) -> int:
         """Reads a header, or keeps what there is of it. Returns where to go on."""

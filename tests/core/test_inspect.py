@@ -164,3 +164,39 @@ def test_bytes_never_raise(data: bytes) -> None:
 def test_known_messages_with_odd_values_never_raise(name: str, rest: dict[str, Any]) -> None:
     use(INSPECTOR.kind_of({**rest, "type": name}))
     use(INSPECTOR.kind_of(rest))
+
+
+PASSING = Messages.model_validate({"kinds": {
+    "Results": {"role": "result", "text": "words", "final": {"path": "is_final", "equals": True}},
+    "Turn": {"role": "result", "text": "words", "final": {"path": "event", "equals": "EndOfTurn"}},
+    "Whole": {"role": "result", "text": "words"},
+    "Error": {"role": "error"},
+}})
+
+
+@pytest.mark.parametrize(("message", "passing"), [
+    (b'{"type":"Results","is_final":false,"words":"a"}', True),
+    (b'{"type": "Results", "is_final": false}', True),
+    (b'{"is_final":false,"words":"a \\"is_final\\":true","type":"Results"}', True),
+    (b'{"type":"Results","is_final":true}', False),
+    (b'{"type": "Results", "is_final": true}', False),
+    (b'{"type":"Turn","event":"Update"}', True),
+    (b'{"type":"Turn","event":"EndOfTurn"}', False),
+    (b'{"type":"Whole","words":"without a word on whether it is final"}', False),
+    (b'{"type":"Error","of":{"type":"Results"}}', False),
+    (b'{"type":"Error"}', False),
+    (b'{"type"  :"Results"}', False),
+    (b'{"kind":"Results"}', False),
+    (b"", False),
+])
+def test_interim_results_are_known_by_their_bytes_where_that_is_sure(message: bytes, passing: bool) -> None:
+    assert Inspector(PASSING).is_passing(message) is passing
+
+
+@given(st.text(), st.text(), st.booleans())
+def test_no_text_of_anybodys_makes_another_message_pass(text: str, more: str, first: bool) -> None:
+    """Whatever stands in a string, an error or a final is never passed over."""
+    said = {"said": text + '"type":"Results","is_final":false' + more}
+    for kind in ({"type": "Error"}, {"type": "Results", "is_final": True}):
+        message = orjson.dumps(said | kind if first else kind | said)
+        assert not Inspector(PASSING).is_passing(message)

@@ -32,6 +32,9 @@ class Seen:
     def audio(self) -> Callable[[int, float], None]:
         return lambda length, now: self.events.append(("audio", length))
 
+    def text(self, payload: bytes, now: float) -> None:
+        self.message(OP_TEXT, len(payload), payload, False, now)
+
     def message(self, opcode: int, length: int, payload: bytes | None, compressed: bool, now: float) -> None:
         self.events.append(("message", opcode, length, payload, compressed))
 
