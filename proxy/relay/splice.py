@@ -147,6 +147,7 @@ class Splice:
         for leg in (self.client, self.vendor):
             if leg.reading_held and not leg.ended and state_of(leg.transport) == STATE_CLOSED:
                 self._watch.leg_ended(leg.side, Transport.RESET)
+                _reset_on_close(leg.other.transport)
                 leg.transport.abort()
 
     def abort(self) -> None:
@@ -189,7 +190,12 @@ class Splice:
         """Writes what is left, then closes; a peer that does not read is not waited for forever."""
         if not leg.transport.is_closing():  # asyncio's TLS transport cannot be used, nor aborted, once it was closed twice
             leg.transport.close()
-        self._later(FLUSH_SECONDS, leg.transport.abort)
+        self._later(FLUSH_SECONDS, partial(self._give_up, leg))
+
+    def _give_up(self, leg: Leg) -> None:
+        if not leg.ended:
+            _reset_on_close(leg.transport)  # bytes are lost: a FIN would say that they all came
+            leg.transport.abort()
 
     def _later(self, seconds: float, act: Callable[[], None]) -> None:
         self._timers.append(asyncio.get_running_loop().call_later(seconds, act))
