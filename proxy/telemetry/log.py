@@ -45,11 +45,11 @@ def session_open(**fields: Any) -> None:
 
 
 def session_end(report: Report) -> None:
-    """The one line a session ends with."""
+    """The one line a session ends with. What is in a report was redacted when it was made."""
     verdict = report.verdict
     level = logging.ERROR if verdict.owner is Owner.SIDECAR and verdict.outcome is Outcome.ERROR else (
         logging.INFO if verdict.outcome in _QUIET else logging.WARNING)
-    state("session_end", level, **report.as_dict())
+    LOG.log(level, "session_end", extra={"fields": report.as_dict(), "clean": True})
 
 
 def state(event: str, level: int = logging.INFO, *, error: BaseException | None = None, **fields: Any) -> None:
@@ -69,7 +69,8 @@ class Lines(logging.Formatter):
             line |= {"event": "log", "logger": record.name, "message": _unicode(redact(_message(record)))}
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = _error(record.exc_info[1])
-        line |= {key: value for key, value in _object(fields or {}, 0).items() if key not in line}
+        shown = fields if getattr(record, "clean", False) else _object(fields or {}, 0)
+        line |= {key: value for key, value in (shown or {}).items() if key not in line}
         return orjson.dumps(line).decode()
 
 
