@@ -7,6 +7,7 @@ import os
 import platform
 import resource
 import tempfile
+import time
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -85,8 +86,8 @@ class Bench:
             try:
                 kib, measured = memory(self.fresh(), upstream == "tls")
                 bars.append(Bar(what, f"{kib:.1f} KiB{_but(measured)}", None if measured.miscounted else kib <= limit))
-            except IndexError:
-                bars.append(Bar(what, f"{OURS} did not start", None))
+            except DidNotStartError as error:
+                bars.append(Bar(what, f"did not start: {error}", None))
         return bars
 
     def storm(self) -> list[Bar]:
@@ -95,8 +96,8 @@ class Bench:
         for _ in range(min(3, self.given.rounds)):
             try:
                 before, during, took, back = storm(self.fresh(), 200)
-            except ValueError:
-                return [Bar(what, f"{OURS} did not start", None)]
+            except DidNotStartError as error:
+                return [Bar(what, f"did not start: {error}", None)]
             if not before or not during or back < STORM:
                 return [Bar(what, f"{back} came back, {len(during)} answers meanwhile", None if back == STORM else False)]
             figures.append((1e3 * report.quantile(during, 0.99), 1e3 * report.quantile(before, 0.99), took))
@@ -123,8 +124,9 @@ def show(lines: list[str]) -> None:
 def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     given = arguments()
-    show([f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release().split('-')[0]}, Python {platform.python_version()};"
-          f" {given.rounds} rounds of {given.seconds:g} s; medians; ratio: {OURS}'s cost to that relay's", report.HEAD])
+    show([f"{time.strftime('%Y-%m-%d')}: {os.cpu_count()} cores, {platform.machine()}, Linux {platform.release().split('-')[0]}, "
+          f"Python {platform.python_version()}; load average before: {os.getloadavg()[0]:.2f}",
+          f"{given.rounds} rounds of {given.seconds:g} s, medians; ratio: {OURS}'s cost to that relay's", "", report.HEAD])
     bars = []
     with tempfile.TemporaryDirectory(prefix="earwitness-bench-") as folder:
         bench = Bench(given, Path(folder))

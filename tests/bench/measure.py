@@ -41,7 +41,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement of one relay. `counted` is None, or what the metrics page got wrong."""
+    """One round of one relay. `miscounted`: why it does not count, or None."""
 
     name: str
     sessions: int
@@ -85,6 +85,13 @@ def _started(stack: ExitStack, name: str, routes: list[peers.Route]) -> list[Tar
     return [Target(name, route.port, family(pid), metrics) for route in routes]
 
 
+def ours(bench: Rig) -> list[Target]:
+    """The listeners of ours, where nothing is to be measured without them."""
+    if not bench.targets:
+        raise DidNotStartError(OURS)
+    return bench.targets
+
+
 def spoken(order: Order) -> Result:
     """Runs the load in a process of its own."""
     command = [sys.executable, "-m", "tests.bench.load", json.dumps(asdict(order))]
@@ -120,8 +127,8 @@ def memory(folder: Path, tls: bool) -> tuple[float, Row]:
 
     Without those that are open before, the heap that the start left behind would hold the first sessions for nothing.
     """
-    with rig(folder, tls, [OURS]) as bench, held(bench.targets[0].port, STORM):
-        measured = row(bench, bench.targets[0], GROWN, FULL_FRAMES * FULL_GAP, FULL_GAP)
+    with rig(folder, tls, [OURS]) as bench, held(ours(bench)[0].port, STORM):
+        measured = row(bench, ours(bench)[0], GROWN, FULL_FRAMES * FULL_GAP, FULL_GAP)
     return measured.result.resident_kib / GROWN, measured
 
 
@@ -141,7 +148,7 @@ def held(port: int, sessions: int) -> Iterator[subprocess.Popen[str]]:
 def storm(folder: Path, sessions: int) -> tuple[list[float], list[float], float, int]:
     """Latencies of open sessions before and while 200 others come back over TLS at once; how long they took, and how many came."""
     with rig(folder, True, [OURS], vendors=2) as bench:
-        calm, stormy = bench.targets
+        calm, stormy = ours(bench)
         order = Order(calm.port, sessions, 6.0, timeline=True)
         load = [sys.executable, "-m", "tests.bench.load", json.dumps(asdict(order))]
         with held(stormy.port, STORM) as callers, subprocess.Popen(load, cwd=ROOT, stdout=subprocess.PIPE, text=True) as speaking:
