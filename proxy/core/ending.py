@@ -31,7 +31,7 @@ class SeenClose:
 class Ending:
     """Acts, in the order in which they were seen."""
 
-    __slots__ = ("blind", "client_close", "client_left", "drained", "ended_by", "fatal_error", "found", "goodbye", "initiated_by",
+    __slots__ = ("blind", "client_close", "drained", "ended_by", "fatal_error", "found", "goodbye", "initiated_by",
                  "own_code", "transport", "vendor_close")
 
     def __init__(self) -> None:
@@ -42,7 +42,6 @@ class Ending:
         self.transport: Transport | None = None  # of a leg that ended without a close frame
         self.fatal_error = False
         self.goodbye = False  # the vendor's own last message was seen
-        self.client_left = False  # before there was an answer
         self.blind = False  # a close frame of the vendor's would not be seen any more
         self.drained = False
         self.own_code: str | None = None  # of our own refusal
@@ -111,7 +110,7 @@ def outcome_of(ending: Ending, claim: Claim, classifier: Classifier | None, has_
 def _before_open(ending: Ending, claim: Claim, meaning: Meaning) -> tuple[Outcome, Meaning]:
     if claim.http_status is not None:  # also where the client did not wait for the end of the answer
         return Outcome.REFUSED_BY_VENDOR, meaning
-    if ending.client_left and ending.ended_by is Side.CLIENT:
+    if ending.ended_by is Side.CLIENT:
         return Outcome.ABANDONED, _abandoned(claim, LEFT_EARLY)
     return Outcome.ERROR, own_meaning(ending.found) if ending.found is not None else meaning
 

@@ -112,7 +112,6 @@ class Session:
 
     def client_left(self) -> None:
         """The client was gone before there was an answer."""
-        self.ending.client_left = True
         self.ending.lost(Side.CLIENT, Transport.EOF)
 
     def refused_here(self, code: str) -> None:

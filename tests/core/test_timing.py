@@ -347,3 +347,12 @@ def test_an_empty_message_says_nothing_of_the_length_of_others() -> None:
     line.steady(0.1, 2.0)
     line.send(0.0)
     assert line.worst([0.05, 1.0, 1.55]) <= 0.1
+
+
+def test_a_result_that_is_passed_over_is_counted_and_not_measured() -> None:
+    line = Line()
+    line.steady(0.1, 2.0)
+    clock = results(line)
+    clock.pass_over(line.now)
+    assert (clock.results, clock.finals, clock.last_at, clock.lag_last) == (1, 0, line.now, None)
+    assert sum(line.tables.interim_lag.counts) == 0

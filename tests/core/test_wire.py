@@ -241,6 +241,18 @@ def test_what_follows_a_close_is_no_frame() -> None:
         assert traffic.wire_bytes == sum(map(len, chunks))
 
 
+@pytest.mark.parametrize("before", [b"", frame(TEXT, b"one"), frame(TEXT, b"one")[:2], frame(TEXT, b"o", fin=False)])
+def test_once_stopped_it_looks_no_further(before: bytes) -> None:
+    made, seen = scanner()
+    made.feed(before, 0.0)
+    told = list(seen.events)
+    made.stop()
+    for chunk in (frame(TEXT, b"two"), b"\xff", frame(BINARY, b"three") * 2, frame(TEXT, b"four")):
+        made.feed(chunk, 0.0)
+    assert seen.events == told
+    assert made.is_lost
+
+
 @pytest.mark.parametrize(("payload", "expected"), [
     (b"", (None, None)), (b"\x03", (None, None)), (b"\x03\xe8", (1000, None)), (b"\x01\x9agone", (410, "gone")),
     (b"\x13\x8c", (5004, None)), (b"\x00\x64\xff\xfe", (100, "\ufffd\ufffd")), (b"\x03\xf3a\xc3\xa9", (1011, "a\u00e9")),
