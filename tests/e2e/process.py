@@ -48,6 +48,13 @@ class Process:
                 await asyncio.sleep(0.01)
         return found
 
+    async def printed(self, text: str) -> None:
+        """Waits until it stands on standard output."""
+        async with asyncio.timeout(STARTS_SECONDS):
+            while text not in self.out:
+                assert self._process.poll() is None, self.err
+                await asyncio.sleep(0.01)
+
     async def ready(self) -> dict[str, str]:
         """Addresses by listener, `admin` and `metrics`."""
         addresses: dict[str, str] = (await self.said("ready"))[0]["listeners"]

@@ -1,0 +1,131 @@
+"""The demo: its scenes are witnessed rightly, a wrong rule is found out by it, and the table can be read."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import pytest
+import yaml
+
+from proxy.demo import HEADINGS, Played, Stage, demo, perform, table
+from proxy.settings import packaged
+from proxy.simulators.scenes import SCENES, Scene
+from tests.aio import run
+from tests.e2e.process import earwitness, page
+
+SHORT: Final = 0.5
+"""Seconds of a good call."""
+
+
+def named(name: str, vendor: str = "deepgram") -> Scene:
+    return next(scene for scene in SCENES if scene.name == name and scene.dialect.vendor == vendor)
+
+
+def played(scenes: list[Scene], *profiles: Path) -> list[Played]:
+    async def main() -> list[Played]:
+        async with Stage(scenes, profiles) as stage:
+            return await perform(stage, scenes, SHORT)
+
+    return run(main(), "uvloop")
+
+
+def test_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert demo(SHORT, serve=False) == 0
+    out = capsys.readouterr().out
+    assert f"all {len(SCENES)} verdicts are those that the calls imply" in out
+    assert "metrics were at http://127.0.0.1:" in out
+    assert "\r" not in out, "no terminal: plain lines"
+    for scene in SCENES:
+        assert f"{scene.dialect.vendor:<10}  {scene.name}" in out
+
+
+@pytest.mark.parametrize(
+    ("vendor", "rule", "key", "value", "scene"),
+    [
+        ("deepgram", "net-0001", "owner", "vendor", "the client falls silent"),
+        ("deepgram", "payment", "code", "SOMETHING_ELSE", "no credit left"),
+        ("assemblyai", "chunk", "category", "upstream_error", "pieces of 20 ms"),
+        ("assemblyai", "balance", "when", {"number": 4999}, "no balance left"),
+    ],
+)
+def test_a_wrong_rule_is_found_out(tmp_path: Path, vendor: str, rule: str, key: str, value: object, scene: str) -> None:
+    profile = yaml.safe_load((packaged() / "vendors" / f"{vendor}.yaml").read_text())
+    changed = next(one for one in profile["rules"] if one["id"] == rule)
+    changed[key] = value
+    file = tmp_path / f"{vendor}.yaml"
+    file.write_text(yaml.safe_dump(profile))
+    chosen = named(scene, vendor)
+    assert played([chosen])[0].wrong == []
+    assert played([chosen], file)[0].wrong != []
+
+
+def test_what_is_wrong_is_named() -> None:
+    scene = replace(named("a wrong key"), code="TOO_MANY_REQUESTS", owner="vendor", begun_by="client", outcome="ok")
+    (one,) = played([scene])
+    assert one.wrong == [
+        "outcome is refused_by_vendor, should be ok", "code is INVALID_AUTH, should be TOO_MANY_REQUESTS",
+        "owner is operator, should be vendor", "initiated_by is vendor, should be client",
+    ]
+
+
+def test_a_wrong_verdict_is_the_exit_code(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("proxy.demo.SCENES", (replace(named("a wrong key"), owner="vendor"),))
+    assert demo(SHORT, serve=False) == 1
+    assert "WRONG: deepgram, a wrong key: owner is operator, should be vendor" in capsys.readouterr().out
+
+
+def test_scenes_with_equal_vendors_share_a_listener_which_is_named_after_them() -> None:
+    async def main() -> set[str]:
+        async with Stage([named("a call"), named("a wrong key"), named("overloaded")]) as stage:
+            return set(stage.addresses)
+
+    assert run(main()) == {"deepgram", "deepgram-1", "admin", "metrics"}
+
+
+def test_what_is_over_is_forgotten() -> None:
+    async def main() -> list[int]:
+        async with Stage([named("a wrong key")]) as stage:
+            await perform(stage, [named("a wrong key")], SHORT)
+            seen = [len(simulator.sessions) for simulator in stage._simulators]
+            stage.forget()
+            return seen + [len(simulator.sessions) for simulator in stage._simulators]
+
+    assert run(main()) == [1, 0]
+
+
+def test_the_table_gives_way_where_the_client_is_quoted() -> None:
+    rows = [Played(named("a call"), "x" * 300, None), Played(named("a wrong key"), "HTTP 401", None)]
+    for width in (120, 200):
+        lines = table(rows, width).splitlines()
+        assert [heading for heading in HEADINGS if heading not in lines[0]] == []
+        assert max(map(len, lines)) <= width
+        assert "…" in lines[2]
+        assert "no report" in lines[3]
+
+
+def test_serve_stays_up_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    async def main() -> str:
+        with earwitness(tmp_path, "demo", "--serve", "--seconds", "0.3") as process:
+            await process.printed("Ctrl-C ends it")
+            address = process.out.partition("metrics: http://")[2].partition("/")[0]
+            status, metrics = await page(address, "/metrics")
+            assert status == 200
+            assert "earwitness_sessions_started_total{" in metrics
+            await process.printed("deepgram  a call  ok")
+            process.signal(signal.SIGTERM)
+            assert await process.ended() == 0
+            return process.err
+
+    assert run(main()) == ""
+
+
+def test_a_terminal_sees_progress() -> None:
+    script = "import pty, sys; sys.exit(pty.spawn([sys.executable, '-m', 'proxy.cli', 'demo', '--seconds', '0.3']) >> 8)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=40, stdin=subprocess.DEVNULL, check=False)
+    assert done.returncode == 0, done.stdout
+    assert f"\r1 of {len(SCENES)} calls are over".encode() in done.stdout
