@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Final
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from proxy import cli
 from proxy.simulators import AssemblyAISimulator, DeepgramSimulator
 from tests.aio import run
 from tests.e2e.process import earwitness, page
@@ -39,6 +41,7 @@ def test_ready_serving_and_ended(tmp_path: Path) -> None:
             with earwitness(tmp_path, "run", drain=AT_ONCE, listeners=both) as process:
                 at = await process.ready()
                 assert (await page(at["metrics"], "/-/ready"))[0] == 200
+                assert await asyncio.to_thread(cli.main, ["healthcheck", "--metrics", at["metrics"]]) == 0
                 for place, name in ((deepgram_v1_async, "deepgram"), (assemblyai_async, "assemblyai")):
                     assert (await place(f"ws://{at[name]}", AUDIO)).error is None
                     assert (await place(f"ws://{at[name]}", AUDIO, key="bad-key")).error is not None

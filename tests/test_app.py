@@ -1,0 +1,109 @@
+"""The composition root: what is bound, what is let go, how calls reach the vendor over TLS, and how it drains."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+
+import pytest
+
+from proxy.app import App, build, listener_tls, run_on, running, upstream_tls
+from proxy.relay.server import BindError
+from proxy.settings import Overrides, Settings, load
+from tests.aio import run, tls_pair
+
+ANYWHERE = "127.0.0.1:0"
+
+
+def settings(listen: str = ANYWHERE, upstream: str = "http://127.0.0.1:1") -> Settings:
+    return load(None, {}, Overrides("deepgram", listen, upstream, ANYWHERE, ANYWHERE))
+
+
+def test_everything_is_bound_and_the_probe_last() -> None:
+    async def main() -> list[str]:
+        async with running(settings()) as app:
+            assert all(bound.port for bound in app.bound)
+            return [bound.name for bound in app.bound]
+
+    assert run(main()) == ["deepgram", "admin", "metrics"]
+
+
+def test_after_the_end_every_address_is_free_again() -> None:
+    async def main() -> None:
+        async with running(settings()) as app:
+            taken = app.bound[0].port
+            with pytest.raises(BindError, match=f"deepgram: cannot listen on 127.0.0.1:{taken}"):
+                async with running(settings(f"127.0.0.1:{taken}")):
+                    pass
+        async with running(settings(f"127.0.0.1:{taken}")) as app:
+            assert app.bound[0].port == taken
+
+    run(main())
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_drain_ends(at_once: bool) -> None:
+    async def main() -> App:
+        async with running(settings()) as app:
+            app.drain(at_once=at_once)
+            if not at_once:
+                await asyncio.sleep(0)
+                assert not app.drained.is_set()
+                app.drain()  # a second time: without waiting for anybody
+            await app.drained.wait()
+            return app
+
+    assert run(main()).relay.ready is False
+
+
+def listener(folder: Path, upstream: str = "https://vendor.example", **more: str) -> Settings:
+    tls = "".join(f"    {key}: {value}\n" for key, value in more.items())
+    file = folder / "settings.yaml"
+    file.write_text(f"listeners:\n  - vendor: deepgram\n    upstream: {upstream}\n{tls}")
+    return load(file)
+
+
+def test_plain_listeners_and_upstreams_have_no_tls(tmp_path: Path) -> None:
+    (plain,) = listener(tmp_path, "http://127.0.0.1:9000").listeners
+    assert upstream_tls(plain) is None
+    assert listener_tls(plain) is None
+
+
+def test_an_https_upstream_is_checked(tmp_path: Path) -> None:
+    (secure,) = listener(tmp_path).listeners
+    context = upstream_tls(secure)
+    assert context is not None
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+
+
+def test_own_certificates(tmp_path: Path) -> None:
+    cert, key = tls_pair(tmp_path)
+    (one,) = listener(tmp_path, tls=f"{{cert: {cert}, key: {key}}}", upstream_tls=f"{{ca: {cert}, cert: {cert}, key: {key}}}").listeners
+    context = upstream_tls(one)
+    assert context is not None
+    assert len(context.get_ca_certs()) == 1, "the operator's bundle stands instead of the system's"
+    assert listener_tls(one) is not None
+
+
+def test_loops_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    import uvloop
+
+    assert run_on("uvloop") is run_on("auto") is uvloop.new_event_loop
+    assert run_on("asyncio") is asyncio.new_event_loop
+    monkeypatch.setitem(__import__("sys").modules, "uvloop", None)
+    assert run_on("auto") is asyncio.new_event_loop
+    with pytest.raises(ImportError):
+        run_on("uvloop")
+
+
+def test_the_version_is_the_distribution_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert build().count(".") == 2
+
+    def none(name: str) -> str:
+        from importlib.metadata import PackageNotFoundError
+
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("proxy.app.version", none)
+    assert build() == "unknown"

@@ -1,0 +1,73 @@
+"""The command line: what is accepted, and the exit codes of what is not."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from proxy import cli, commands
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What is said about arguments that are no good."""
+    with pytest.raises(SystemExit) as left:
+        cli.main(list(arguments))
+    assert left.value.code == 64
+    out, err = capsys.readouterr()
+    assert out == ""
+    return err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["fly"], "invalid choice: 'fly'"),
+        (["run", "--enforce"], "unrecognized arguments: --enforce"),
+        (["demo", "--prometheus"], "unrecognized arguments: --prometheus"),
+        (["run", "--loop", "trio"], "argument --loop: invalid choice"),
+        (["explain", "--close-code", "many"], "argument --close-code: invalid int value"),
+        (["explain", "--transport", "pigeon"], "argument --transport: invalid choice"),
+        (["explain", "--ended-by", "me"], "argument --ended-by: invalid choice"),
+        (["simulate"], "the following arguments are required: VENDOR"),
+        (["simulate", "deepgram", "--wording", "shouted"], "argument --wording: invalid choice"),
+        (["schema", "everything"], "invalid choice: 'everything'"),
+    ],
+)
+def test_bad_usage(capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:
+    assert said in refused(capsys, *arguments)
+
+
+def test_no_command_at_all(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 64
+    assert "COMMAND" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("earwitness 0.")
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main(["--help"])
+    assert left.value.code == 0
+    out = capsys.readouterr().out
+    for name in ("run", "check-config", "explain", "simulate", "demo", "schema", "healthcheck"):
+        assert re.search(rf"^    {name}\s", out, re.MULTILINE)
+        assert callable(getattr(commands, name.replace("-", "_")))
+
+
+def test_a_reader_that_leaves_is_no_fault() -> None:
+    script = f"{sys.executable} -m proxy.cli schema vendor | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_starting_to_run_does_not_load_the_simulators() -> None:
+    """A sidecar holds its pod's start back."""
+    script = "import sys, proxy.cli, proxy.app; print([name for name in sys.modules if name.startswith('proxy.simulators')])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
