@@ -73,7 +73,7 @@ def test_explain_frames_as_hex(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_explain_a_refusal(capsys: pytest.CaptureFixture[str]) -> None:
-    refusal = ("--path", "/v1/listen", "--http-status", "401", "--header", "dg-request-id: abc", "--header", "dg-error: Invalid credentials.")
+    refusal = ("--http-status", "401", "--header", "dg-request-id: abc", "--header", "dg-error: Invalid credentials.")
     answer = explained(capsys, "--vendor", "deepgram", *refusal, "--body", '{"err_code":"INVALID_AUTH","err_msg":"Invalid credentials."}')
     assert (answer["code"], answer["owner"], answer["req_id"]) == ("INVALID_AUTH", "operator", "abc")
 

@@ -138,7 +138,7 @@ def test_an_address_in_use(tmp_path: Path) -> None:
             with earwitness(tmp_path, "run", listeners=[taken]) as process:
                 assert await process.ended() == 75
                 assert process.err.startswith(f"earwitness: deepgram: cannot listen on 127.0.0.1:{simulator.port}: ")
-                assert process.err.endswith("address already in use\n")
+                assert process.err.lower().endswith("address already in use\n")
                 assert process.out == ""
 
     run(main())
