@@ -28,6 +28,7 @@ from proxy.relay.dialer import Dialer
 from proxy.relay.heads import BadHeadError, lower, request_head
 from proxy.relay.sampler import Sampler
 from proxy.relay.takeover import is_upgrade, take_client
+from proxy.relay.turns import Turns
 from proxy.telemetry import log
 from proxy.telemetry.history import History
 from proxy.telemetry.ledger import Ledger
@@ -51,6 +52,7 @@ class Relay:
     calls: set[Call] = field(default_factory=set)
     ready: bool = True
     draining: bool = False  # takes no new calls
+    turns: Turns = field(default_factory=Turns)
     on_idle: Callable[[], None] | None = None
 
     def handler(self, door: Door) -> Handler:
@@ -109,12 +111,16 @@ class Relay:
                          correlation=correlated(session.request, self.correlation))
 
     def _over(self, call: Call) -> None:
-        """The one way out of every session."""
-        session = call.session
+        """The one way out of every session. Its numbers stand still from here on; the report waits for its turn."""
         self.sampler.remove(call)
+        ended_at = monotonic()
+        self.turns.add(lambda: self._report(call, ended_at))
+
+    def _report(self, call: Call, ended_at: float) -> None:
+        session = call.session
         self.calls.discard(call)
         try:
-            report = report_of(session, monotonic(), self.correlation)
+            report = report_of(session, ended_at, self.correlation)
         except Exception as error:
             log.state("report_failed", logging.ERROR, error=error, session_id=session.session_id)
             report = _poor_report(session)

@@ -10,14 +10,12 @@ import asyncio
 import contextlib
 import ssl
 from dataclasses import dataclass, field
-from typing import Final
 
+from proxy.relay.acceptor import Acceptor, bind
 from proxy.relay.answers import response
 from proxy.relay.pages import Page, handler
 from proxy.relay.relay import Handler, Relay
 from proxy.relay.takeover import Head, HeadServer
-
-BACKLOG: Final = 4096
 
 
 class BindError(Exception):
@@ -31,7 +29,7 @@ class Bound:
     name: str
     host: str
     port: int
-    server: asyncio.Server
+    acceptor: Acceptor
 
 
 @dataclass(slots=True)
@@ -54,11 +52,11 @@ class Servers:
 
     async def _bind(self, name: str, host: str, port: int, heads: HeadServer, tls: ssl.SSLContext | None) -> Bound:
         try:
-            server = await asyncio.get_running_loop().create_server(heads, host, port, backlog=BACKLOG, ssl=tls)
+            sockets = await bind(host, port)
         except OSError as error:
             raise BindError(f"{name}: cannot listen on {host}:{port}: {error.strerror or error}") from None
-        actual = server.sockets[0].getsockname()
-        bound = Bound(name, actual[0], actual[1], server)
+        actual = sockets[0].getsockname()
+        bound = Bound(name, actual[0], actual[1], Acceptor(sockets, heads, tls))
         self.bound.append(bound)
         return bound
 
@@ -83,5 +81,5 @@ class Servers:
 
     def stop_listening(self) -> None:
         for bound in self.bound:
-            bound.server.close()
+            bound.acceptor.close()
 

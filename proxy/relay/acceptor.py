@@ -1,0 +1,78 @@
+"""Accepting connections, one a turn of the event loop.
+
+The loops' own servers accept all that is waiting at once; a storm of reconnects would then be parsed and admitted in one lump,
+and open calls would wait behind it. What is not accepted yet waits in the kernel's backlog, where it costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Final
+
+BACKLOG: Final = 4096
+OUT_OF_FILES_SECONDS: Final = 0.1
+"""Before accepting again when the process has no descriptor left."""
+HANDSHAKE_SECONDS: Final = 10.0
+
+
+async def bind(host: str, port: int) -> list[socket.socket]:
+    """Listening sockets for every address of the host. Raises OSError; then none is left open."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    bound: list[socket.socket] = []
+    try:
+        for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            bound.append(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind(address)
+            sock.listen(BACKLOG)
+            sock.setblocking(False)
+    except OSError:
+        for sock in bound:
+            sock.close()
+        raise
+    return bound
+
+
+class Acceptor:
+    """Serves bound sockets with protocols of one factory, over TLS where a context is given."""
+
+    def __init__(self, sockets: list[socket.socket], factory: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None) -> None:
+        self._sockets = sockets
+        self._factory = factory
+        self._tls = tls
+        loop = asyncio.get_running_loop()
+        self._tasks = {loop.create_task(self._accept(sock)) for sock in sockets}
+
+    async def _accept(self, sock: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(sock)
+            except OSError:  # out of descriptors, or a connection that was gone again
+                await asyncio.sleep(OUT_OF_FILES_SECONDS)
+                continue
+            task = loop.create_task(self._begin(connection))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            await asyncio.sleep(0)
+
+    async def _begin(self, connection: socket.socket) -> None:
+        limit = HANDSHAKE_SECONDS if self._tls else None
+        # A client that does not finish its handshake is its own affair.
+        with contextlib.suppress(OSError, ssl.SSLError):
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self._factory, connection, ssl=self._tls, ssl_handshake_timeout=limit)
+
+    def close(self) -> None:
+        """Accepts no more; connections that are there go on."""
+        for task in self._tasks:
+            task.cancel()
+        for sock in self._sockets:
+            sock.close()

@@ -1,0 +1,110 @@
+"""Binding, and accepting one connection a turn."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from proxy.relay import acceptor
+from proxy.relay.acceptor import Acceptor, bind
+from tests.aio import LOOPS, run, tls_pair
+
+
+class Echo(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(data)
+
+
+async def echoed(port: int, tls: ssl.SSLContext | None = None) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+    writer.write(b"hello")
+    answer = await reader.readexactly(5)
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_many_at_once_are_all_served(loop: str) -> None:
+    async def main() -> None:
+        sockets = await bind("127.0.0.1", 0)
+        serving = Acceptor(sockets, Echo, None)
+        port = sockets[0].getsockname()[1]
+        assert await asyncio.gather(*(echoed(port) for _ in range(50))) == [b"hello"] * 50
+        serving.close()
+        with pytest.raises(ConnectionRefusedError):
+            await echoed(port)
+
+    run(main(), loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_over_tls_and_a_client_that_speaks_none_harms_nobody(loop: str, tmp_path: Path) -> None:
+    cert, key = tls_pair(tmp_path)
+    ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ours.load_cert_chain(cert, key)
+    theirs = ssl.create_default_context(cafile=str(cert))
+
+    async def main() -> None:
+        sockets = await bind("127.0.0.1", 0)
+        serving = Acceptor(sockets, Echo, ours)
+        port = sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        await reader.read()
+        writer.close()
+        assert await echoed(port, theirs) == b"hello"
+        serving.close()
+
+    run(main(), loop)
+
+
+def test_every_address_of_a_name_is_bound() -> None:
+    async def main() -> None:
+        sockets = await bind("localhost", 0)
+        assert {sock.family for sock in sockets} <= {socket.AF_INET, socket.AF_INET6}
+        for sock in sockets:
+            sock.close()
+
+    run(main())
+
+
+def test_an_address_in_use_leaves_nothing_open() -> None:
+    async def main() -> None:
+        first = await bind("127.0.0.1", 0)
+        port = first[0].getsockname()[1]
+        with pytest.raises(OSError, match="in use"):
+            await bind("127.0.0.1", port)
+        first[0].close()
+
+    run(main())
+
+
+def test_out_of_descriptors_it_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acceptor, "OUT_OF_FILES_SECONDS", 0.0)
+
+    async def main() -> None:
+        sockets = await bind("127.0.0.1", 0)
+        loop = asyncio.get_running_loop()
+        accept, failures = loop.sock_accept, iter([OSError(errno.EMFILE, "too many open files")])
+
+        async def failing(sock: socket.socket) -> object:
+            for failure in failures:
+                raise failure
+            return await accept(sock)
+
+        monkeypatch.setattr(loop, "sock_accept", failing)
+        serving = Acceptor(sockets, Echo, None)
+        assert await echoed(sockets[0].getsockname()[1]) == b"hello"
+        serving.close()
+
+    run(main())

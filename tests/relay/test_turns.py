@@ -1,0 +1,42 @@
+"""Lumps of work leave the loop to others in between."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from proxy.relay.turns import Turns
+from tests.aio import LOOPS, run
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_one_piece_a_turn_in_order(loop: str) -> None:
+    seen: list[object] = []
+
+    async def main() -> None:
+        turns = Turns()
+        for number in range(3):
+            turns.add(lambda number=number: seen.append(number))  # type: ignore[misc]
+        for _ in range(4):
+            await asyncio.sleep(0)
+            seen.append("another")
+
+    run(main(), loop)
+    assert [item for item in seen if item != "another"] == [0, 1, 2]
+    first, last = seen.index(0), seen.index(2)
+    assert "another" in seen[first:last]
+
+
+def test_what_is_added_later_has_its_turn_too() -> None:
+    seen: list[str] = []
+
+    async def main() -> None:
+        turns = Turns()
+        turns.add(lambda: turns.add(lambda: seen.append("inner")))
+        await asyncio.sleep(0.01)
+        turns.add(lambda: seen.append("later"))
+        await asyncio.sleep(0.01)
+
+    run(main())
+    assert seen == ["inner", "later"]
