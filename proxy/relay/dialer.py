@@ -100,7 +100,10 @@ class Dialer:
         if upstream.proxy is None and upstream.origin.raw_host and not _is_address(upstream.origin.raw_host):
             await self._names.resolve(upstream.origin.raw_host, upstream.origin.port or 0)
         named = monotonic()
-        wire = await self._connector.connect(upstream.origin, upstream.tls, upstream.proxy)
+        try:
+            wire = await self._connector.connect(upstream.origin, upstream.tls, upstream.proxy)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientResponseError):  # only CONNECT is asked and answered in there
+            raise DialError(None, "sidecar_proxy_refused") from None
         self._observe(vendor, "dns", named - began)
         self._observe(vendor, "tcp", wire.tcp_at - named)
         if upstream.tls is not None:
@@ -132,6 +135,8 @@ def _cause(exc: Exception) -> DialError:
     if isinstance(exc, aiohttp.ClientConnectorDNSError):
         return DialError(Transport.DNS)
     if isinstance(exc, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError | ssl.SSLError):
+        return DialError(Transport.TLS)
+    if isinstance(exc.__cause__, ssl.SSLError):  # with TLS 1.3 a vendor asks for our certificate when the handshake is over
         return DialError(Transport.TLS)
     if isinstance(exc, aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError):
         return DialError(None, "sidecar_proxy_refused")
