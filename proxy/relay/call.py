@@ -86,7 +86,7 @@ class Waiting(asyncio.Protocol):
 class Call:
     """`over(call)` is called once, when the session is at its end."""
 
-    __slots__ = ("_client", "_over", "_splice", "_task", "_vendor", "_waiting", "failed", "session")
+    __slots__ = ("_answered", "_client", "_over", "_splice", "_task", "_vendor", "_waiting", "failed", "session")
 
     def __init__(self, session: Session, over: Callable[[Call], None]) -> None:
         self.session = session
@@ -96,6 +96,7 @@ class Call:
         self._vendor: asyncio.Transport | None = None
         self._splice: Splice | None = None
         self._task: asyncio.Task[None] | None = None
+        self._answered = False  # the client has got the head of an answer
         self.failed = False  # looking at bytes has raised
 
     @property
@@ -158,14 +159,16 @@ class Call:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self.session.refused_here("sidecar_internal")
-            self._write(failed_dial(None, "sidecar_internal"))
+        if self._splice is None and not self._answered and (error is not None or self.session.ending.drained):
+            self._write(failed_dial(None, "sidecar_internal" if error is not None else "sidecar_draining"))
         if self._splice is None or error is not None:
             self._close_client()
             self._end()
 
     def _client_gone(self) -> None:
         if self._splice is None and self._task is not None and not self._task.done():
-            self.session.client_left()
+            if not self._answered:  # most clients leave as soon as they have read a refusal's status
+                self.session.client_left()
             self._task.cancel()
 
     async def _pass_on(self, answer: Answer, headers: dict[str, str]) -> None:
@@ -200,13 +203,16 @@ class Call:
         except ConnectionResetError:
             self._unanswered(DialError(Transport.RESET))
             return
-        session.opened(headers, now)
         client.set_protocol(splice.client)
         self._splice, self._vendor = splice, taken.transport
         splice.join(client, taken.transport)
+        try:
+            session.opened(headers, now)
+        except Exception:
+            splice.fail()
         client.write(switching_head(answer.reason, answer.headers))
         splice.start(bytes(self._waiting.early), taken.early)
-        if self._waiting.held:
+        if self._waiting.held and not splice.client.reading_held:
             client.resume_reading()
         del self._waiting
 
@@ -230,12 +236,17 @@ class Call:
             self._splice.look_at_sockets()
 
     def _measure(self, loop_lag: float) -> None:
-        if self._vendor is not None and self._splice is not None:
+        if self._vendor is None or self._splice is None:
+            return
+        try:
             self.session.tick(monotonic(), sample(self._vendor), self._splice.buffered, loop_lag)
+        except Exception:
+            self._splice.fail()
 
     # The end
 
     def _write(self, data: bytes) -> None:
+        self._answered = True
         if self._client is not None and not self._client.is_closing():
             self._client.write(data)
 
