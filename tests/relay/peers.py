@@ -299,3 +299,21 @@ def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, mask: bytes = 
         bytes([bit | 127]) + struct.pack(">Q", size))
     masked = bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload)) if mask else payload
     return bytes([(0x80 if fin else 0) | opcode]) + length + mask + masked
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits for something that nothing tells of."""
+    for _ in range(10_000):
+        if condition():
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("it never came to that")
+
+
+async def until_still(number: Callable[[], int]) -> None:
+    """Waits for a number that nothing changes any more: the same for some time, in which the loop turns."""
+    same, last = 0, number()
+    while same < 20:
+        await asyncio.sleep(0.005)
+        same = same + 1 if number() == last else 0
+        last = number()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from proxy.core.verdict import Outcome, Side
 from proxy.settings.model import Limits, Timeouts, Tls
 from tests.aio import run
-from tests.relay.peers import SWITCHING, Peer, Rig, accept, answering, frame, listening, request, rig
+from tests.relay.peers import SWITCHING, Peer, Rig, accept, answering, frame, listening, request, rig, until_still
 
 BIG = bytes(range(256)) * 2048  # 512 KiB
 
@@ -96,7 +95,7 @@ def test_what_came_during_the_dial_waits_within_bounds(loop: str) -> None:
             await vendor.send(SWITCHING)
             await client.head()
             [call] = relay.app.relay.calls
-            await until_still(lambda: client.transport.get_write_buffer_size())
+            await until_still(client.transport.get_write_buffer_size)
             call.sample(0.0)
             assert call.session.buffered_max < 1 << 20
             vendor.transport.resume_reading()
@@ -105,16 +104,6 @@ def test_what_came_during_the_dial_waits_within_bounds(loop: str) -> None:
             await relay.report()
 
     run(main(), loop)
-
-
-async def until_still(number: Callable[[], int]) -> int:
-    """A number that nothing changes any more: the same for some time, in which the loop turns."""
-    last, same = number(), 0
-    while same < 20:
-        await asyncio.sleep(0.005)
-        same = same + 1 if number() == last else 0
-        last = number()
-    return last
 
 
 @pytest.mark.parametrize("answer", [
