@@ -44,24 +44,24 @@ class Acceptor:
     """Serves bound sockets with protocols of one factory, over TLS where a context is given."""
 
     def __init__(self, sockets: list[socket.socket], factory: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None) -> None:
-        self._sockets = sockets
         self._factory = factory
         self._tls = tls
-        loop = asyncio.get_running_loop()
-        self._tasks = {loop.create_task(self._accept(sock)) for sock in sockets}
+        self._beginning: set[asyncio.Task[None]] = set()
+        self._accepting = [asyncio.get_running_loop().create_task(self._accept(sock)) for sock in sockets]
 
     async def _accept(self, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            try:
-                connection, _ = await loop.sock_accept(sock)
-            except OSError:  # out of descriptors, or a connection that was gone again
-                await asyncio.sleep(OUT_OF_FILES_SECONDS)
-                continue
-            task = loop.create_task(self._begin(connection))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-            await asyncio.sleep(0)
+        with sock:  # closed by its own task: asyncio must have let go of it before
+            while True:
+                try:
+                    connection, _ = await loop.sock_accept(sock)
+                except OSError:  # out of descriptors, or a connection that was gone again
+                    await asyncio.sleep(OUT_OF_FILES_SECONDS)
+                    continue
+                task = loop.create_task(self._begin(connection))
+                self._beginning.add(task)
+                task.add_done_callback(self._beginning.discard)
+                await asyncio.sleep(0)
 
     async def _begin(self, connection: socket.socket) -> None:
         limit = HANDSHAKE_SECONDS if self._tls else None
@@ -71,8 +71,6 @@ class Acceptor:
                 self._factory, connection, ssl=self._tls, ssl_handshake_timeout=limit)
 
     def close(self) -> None:
-        """Accepts no more; connections that are there go on."""
-        for task in self._tasks:
+        """Accepts no more, from the next turn of the loop on; connections that are there go on."""
+        for task in self._accepting:
             task.cancel()
-        for sock in self._sockets:
-            sock.close()
