@@ -20,7 +20,7 @@ lint: setup  ## ruff and mypy
 	.venv/bin/mypy
 
 fuzz: setup  ## the property tests alone, for long
-	HYPOTHESIS_PROFILE=deep .venv/bin/python -m pytest -m hypothesis --timeout=3600
+	HYPOTHESIS_PROFILE=deep .venv/bin/python -m pytest -m hypothesis --timeout=3600 -o faulthandler_timeout=0
 
 demo: .venv/.for-use  ## the main job, on simulated vendors
 	.venv/bin/earwitness demo
