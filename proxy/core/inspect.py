@@ -24,6 +24,8 @@ LONGEST: Final = 512
 
 _POSITION: Final = re.compile(r"-?[0-9]{1,9}")
 
+_SPACES: Final = (b" ", b"\t", b"\r", b"\n", b"")
+
 Json = Any
 Get = Callable[[Json], Any]
 
@@ -223,32 +225,42 @@ class Passing:
     """Knows interim results by their bytes, where a vendor sends more of them than anybody needs to look at.
 
     Inside a JSON string every quote is escaped, so that `"type":` is a key wherever it stands. A message in which that key
-    stands exactly once, with a result's name for a value, and no key says that it is final, is an interim result. What
-    cannot be told so (other spacing, nested types) is no matter: it is parsed.
+    stands exactly once, with a result's name for a value, and the key that says whether it is final exactly once, with
+    another value, is an interim result. What cannot be told so (odd spacing, nested types) is no matter: it is parsed.
     """
 
-    __slots__ = ("_finals", "_key", "_names")
+    __slots__ = ("_key", "_results")
 
     def __init__(self, type_path: str, kinds: Iterable[Kind]) -> None:
-        results = [kind for kind in kinds if kind.role == "result" and kind.message.final is not None]
-        self._key = orjson.dumps(type_path.split(".")[-1]) + b":"
-        self._names = tuple(orjson.dumps(kind.name) for kind in results)
-        pairs = [_written(kind.message.final) for kind in results]
-        self._finals = tuple(key + gap + value for key, value in pairs for gap in (b":", b": "))
+        self._key = _last_key(type_path)
+        self._results = [
+            (orjson.dumps(kind.name), _last_key(final.path), orjson.dumps(final.equals))
+            for kind in kinds if kind.role == "result" and (final := kind.message.final) is not None
+        ]
 
     def is_passing(self, data: bytes) -> bool:
-        at = data.find(self._key)
-        if at < 0 or data.find(self._key, at + 1) >= 0:
+        at = _value_of(data, self._key)
+        if at < 0:
             return False
-        at += len(self._key)
-        if not data.startswith(self._names, at + (data[at : at + 1] == b" ")):
-            return False
-        for final in self._finals:  # noqa: SIM110 (a generator would cost more than the search)
-            if final in data:
-                return False
-        return True
+        for name, final_key, final in self._results:
+            if data.startswith(name, at):
+                at = _value_of(data, final_key)
+                return at >= 0 and not data.startswith(final, at)
+        return False
 
 
-def _written(where: Where | None) -> tuple[bytes, bytes]:
-    """A condition's key and value as JSON has them."""
-    return (orjson.dumps(where.path.split(".")[-1]), orjson.dumps(where.equals)) if where else (b"", b"")
+def _last_key(path: str) -> bytes:
+    return orjson.dumps(path.split(".")[-1])
+
+
+def _value_of(data: bytes, key: bytes) -> int:
+    """Where the value of a key begins that stands just once, with at most one space; -1 where that is not so."""
+    at = data.find(key)
+    if at < 0 or data.find(key, at + 1) >= 0:
+        return -1
+    at += len(key) + 1
+    if data[at - 1 : at] != b":":
+        return -1
+    if data[at : at + 1] == b" ":
+        at += 1
+    return at if data[at : at + 1] not in _SPACES else -1

@@ -79,9 +79,9 @@ class AudioSeconds:
 
 
 class Tables:
-    """The histograms that all sessions of one vendor and endpoint write into as they go."""
+    """The histograms and counts that all sessions of one vendor and endpoint write into as they go."""
 
-    __slots__ = ("chunk", "final_lag", "first_result", "gap", "interim_lag", "rate", "ready")
+    __slots__ = ("chunk", "final_lag", "finals", "first_result", "gap", "interim_lag", "interims", "rate", "ready")
 
     def __init__(self) -> None:
         self.ready = Histogram(READY_SECONDS)
@@ -91,3 +91,5 @@ class Tables:
         self.first_result = Histogram(LATENCY_SECONDS)
         self.interim_lag = Histogram(LATENCY_SECONDS)
         self.final_lag = Histogram(LATENCY_SECONDS)
+        self.interims = 0
+        self.finals = 0

@@ -176,12 +176,12 @@ class Marks:
 class ResultClock:
     """The vendor's results against the audio they speak of."""
 
-    __slots__ = ("_audio", "_final_lag", "_first", "_interim_lag", "_last_final", "finals", "first_at", "first_seconds", "lag_last",
+    __slots__ = ("_audio", "_last_final", "_tables", "finals", "first_at", "first_seconds", "lag_last",
                  "lag_max", "last_at", "results")
 
     def __init__(self, audio: AudioClock, tables: Tables) -> None:
         self._audio = audio
-        self._first, self._interim_lag, self._final_lag = tables.first_result, tables.interim_lag, tables.final_lag
+        self._tables = tables
         self._last_final: object = None
         self.results = 0
         self.finals = 0
@@ -198,6 +198,9 @@ class ResultClock:
                 return  # the same final, formatted
             self._last_final = utterance
             self.finals += 1
+            self._tables.finals += 1
+        else:
+            self._tables.interims += 1
         self.results += 1
         self.last_at = now
         if self.first_at is None:
@@ -207,10 +210,11 @@ class ResultClock:
         if spoken is not None:
             self.lag_last = lag = max(0.0, now - spoken)
             self.lag_max = max(self.lag_max or 0.0, lag)
-            (self._final_lag if final else self._interim_lag).observe(lag)
+            (self._tables.final_lag if final else self._tables.interim_lag).observe(lag)
 
     def pass_over(self, now: float) -> None:
         """An interim result that nobody looks into."""
+        self._tables.interims += 1
         self.results += 1
         self.last_at = now
 
@@ -218,6 +222,6 @@ class ResultClock:
         began = self._audio.written_at(start) if start is not None else None
         if began is not None:
             self.first_seconds = max(0.0, now - began)
-            self._first.observe(self.first_seconds)
+            self._tables.first_result.observe(self.first_seconds)
 
 

@@ -47,21 +47,25 @@ class Acceptor:
         self._factory = factory
         self._tls = tls
         self._beginning: set[asyncio.Task[None]] = set()
-        self._accepting = [asyncio.get_running_loop().create_task(self._accept(sock)) for sock in sockets]
+        self._accepting: list[asyncio.Task[None]] = []
+        for sock in sockets:
+            task = asyncio.get_running_loop().create_task(self._accept(sock))
+            # Not before the task is over: asyncio must have let go of the socket.
+            task.add_done_callback(lambda _, sock=sock: sock.close())  # type: ignore[misc]
+            self._accepting.append(task)
 
     async def _accept(self, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        with sock:  # closed by its own task: asyncio must have let go of it before
-            while True:
-                try:
-                    connection, _ = await loop.sock_accept(sock)
-                except OSError:  # out of descriptors, or a connection that was gone again
-                    await asyncio.sleep(OUT_OF_FILES_SECONDS)
-                    continue
-                task = loop.create_task(self._begin(connection))
-                self._beginning.add(task)
-                task.add_done_callback(self._beginning.discard)
-                await asyncio.sleep(0)
+        while True:
+            try:
+                connection, _ = await loop.sock_accept(sock)
+            except OSError:  # out of descriptors, or a connection that was gone again
+                await asyncio.sleep(OUT_OF_FILES_SECONDS)
+                continue
+            task = loop.create_task(self._begin(connection))
+            self._beginning.add(task)
+            task.add_done_callback(self._beginning.discard)
+            await asyncio.sleep(0)
 
     async def _begin(self, connection: socket.socket) -> None:
         limit = HANDSHAKE_SECONDS if self._tls else None

@@ -126,8 +126,8 @@ class Relay:
             report = _poor_report(session)
         if call.failed:
             self.ledger.inspection_error(session.vendor, "session")
-        for code in (*session.warnings, *session.facts):
-            self.ledger.warned(session.listener, session.vendor, code)
+        for code, times in (session.warnings | dict.fromkeys(session.facts, 1)).items():
+            self.ledger.warned(session.listener, session.vendor, code, times)
         self.ledger.ended(session, report)
         self.history.add(report)
         log.session_end(report)

@@ -145,9 +145,9 @@ class Ledger:
         """A request was refused before there was a session. `reason` is one of `catalogue.REJECTED`."""
         _count(self.rejections, (reason,))
 
-    def warned(self, listener: str, vendor: str, code: str) -> None:
+    def warned(self, listener: str, vendor: str, code: str, times: int = 1) -> None:
         """An error that did not end its session, or a fact."""
-        _count(self.warnings, (listener, vendor, code))
+        _count(self.warnings, (listener, vendor, code), times)
 
     def dialled(self, vendor: str, stage: str, seconds: float) -> None:
         """One stage of `catalogue.DIAL_STAGES` took this long."""
@@ -168,8 +168,8 @@ class Ledger:
         _LOG.error("internal: %s", what)
 
 
-def _count(table: dict[K, int], key: K) -> None:
-    table[key] = table.get(key, 0) + 1
+def _count(table: dict[K, int], key: K, times: int = 1) -> None:
+    table[key] = table.get(key, 0) + times
 
 
 def _made(table: dict[K, V], key: K, make: Callable[[], V]) -> V:

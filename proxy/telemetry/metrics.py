@@ -112,6 +112,7 @@ def _traffic(carried: Mapping[tuple[str, str], Carried]) -> dict[str, Rows]:
 
 
 def _histograms(tables_of: Mapping[tuple[str, str], Tables]) -> dict[str, Rows]:
+    """And what else is in the tables."""
     vendors: dict[str, list[Tables]] = defaultdict(list)
     for (vendor, _), tables in tables_of.items():
         vendors[vendor].append(tables)
@@ -120,12 +121,15 @@ def _histograms(tables_of: Mapping[tuple[str, str], Tables]) -> dict[str, Rows]:
         return [((vendor,), _sum_histograms(list(map(pick, parts)))) for vendor, parts in vendors.items()]
 
     lags: list[tuple[Labels, Histogram]] = []
+    results: list[tuple[Labels, float]] = []
     for place, tables in tables_of.items():
+        results += [((*place, "interim"), tables.interims), ((*place, "final"), tables.finals)]
         lags += [((*place, "interim"), tables.interim_lag), ((*place, "final"), tables.final_lag)]
     return {
         "ready_seconds": [(place, tables.ready) for place, tables in tables_of.items()],
         "first_result_seconds": [(place, tables.first_result) for place, tables in tables_of.items()],
         "result_lag_seconds": lags,
+        "results_total": results,
         "audio_chunk_seconds": by_vendor(lambda tables: tables.chunk),
         "audio_gap_seconds": by_vendor(lambda tables: tables.gap),
         "audio_rate_ratio": by_vendor(lambda tables: tables.rate),

@@ -41,7 +41,7 @@ def read(port: int) -> Carried:
         audio_written=total("audio_seconds_total", stage="written"),
         audio_reported=total("audio_seconds_total", stage="reported"),
         texts=total("frames_total", direction="to_client", type="text"),
-        results=total("result_lag_seconds_count"),
+        results=total("results_total"),
         ended_well=total("sessions_ended_total", outcome="ok"),
         active=total("sessions_active"),
     )

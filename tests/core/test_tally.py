@@ -67,7 +67,7 @@ def test_bounds_rise_and_hold_the_vendors_limits() -> None:
 
 def test_tables_are_not_shared_by_accident() -> None:
     one, other = Tables(), Tables()
-    for name in Tables.__slots__:
+    for name in (name for name in Tables.__slots__ if isinstance(getattr(one, name), Histogram)):
         getattr(one, name).observe(1.0)
         assert sum(getattr(one, name).counts) == 1, f"{name} shares its counts with another"
         assert sum(getattr(other, name).counts) == 0
