@@ -86,6 +86,9 @@ class _Reports(History):
         future = self._awaited[name] = asyncio.get_running_loop().create_future()
         return future
 
+    def give_up(self, name: str) -> None:
+        self._awaited.pop(name, None)
+
     def add(self, report: Report) -> None:
         super().add(report)
         future = self._awaited.pop(report.correlation.get(CALL_HEADER, ""), None)
@@ -166,6 +169,8 @@ class Stage:
                 return Played(scene, seen, await report)
         except TimeoutError:
             return Played(scene, seen, None)
+        finally:
+            self._reports.give_up(name)
 
     def forget(self) -> None:
         """Lets go what simulators remember of sessions that are over."""
