@@ -137,6 +137,13 @@ class Call:
         except DialError as error:
             self._unanswered(error)
             return
+        try:
+            await self._take_up(answer)
+        except Exception:
+            answer.wire.close()  # nothing, if the splice has it
+            raise
+
+    async def _take_up(self, answer: Answer) -> None:
         headers = lower(answer.headers)
         if upgrades(answer.status, headers, self.session.request.headers.get("sec-websocket-key")):
             self._open(answer, headers)
@@ -159,6 +166,8 @@ class Call:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self.session.refused_here("sidecar_internal")
+            if self._splice is not None:
+                self._splice.abort()
         if self._splice is None and not self._answered and (error is not None or self.session.ending.drained):
             self._write(failed_dial(None, "sidecar_internal" if error is not None else "sidecar_draining"))
         if self._splice is None or error is not None:
