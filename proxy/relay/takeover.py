@@ -19,7 +19,7 @@ from http import HTTPStatus
 from time import monotonic
 from typing import Any, Final, cast
 
-from aiohttp import ClientTimeout, StreamReader, TCPConnector, web
+from aiohttp import ClientTimeout, HttpVersion11, StreamReader, TCPConnector, web
 from aiohttp.abc import AbstractResolver
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
@@ -85,8 +85,12 @@ class Taken:
 
 
 def is_upgrade(request: web.BaseRequest) -> bool:
-    """Whether aiohttp's parser stopped reading HTTP after this head."""
-    return bool(request._message.upgrade) and request.headers.get("Upgrade", "").lower() == "websocket"
+    """Whether aiohttp's parser stopped reading HTTP after this head, rightly.
+
+    HTTP/1.0 knows no Upgrade (RFC 9110 section 7.8), and a chunked body would be taken for the tunnel's first bytes.
+    """
+    return (bool(request._message.upgrade) and request.headers.get("Upgrade", "").lower() == "websocket"
+            and request.version == HttpVersion11 and "Transfer-Encoding" not in request.headers)
 
 
 def take_client(request: web.BaseRequest, protocol: asyncio.Protocol) -> Taken | None:
