@@ -118,7 +118,7 @@ class Server:
         try:
             if self.script is not None:
                 await self.script(peer)
-        except (asyncio.CancelledError, ConnectionError):
+        except (asyncio.CancelledError, asyncio.IncompleteReadError, ConnectionError):
             pass  # the test is over, or the client is
         except Exception as error:
             self.errors.append(error)

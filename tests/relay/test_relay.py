@@ -1,0 +1,154 @@
+"""Which requests become calls, and what is refused before anything is dialled: safety first."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from proxy.core.verdict import Outcome, Owner
+from proxy.settings.model import Correlation, Limits
+from tests.aio import run
+from tests.relay.peers import TARGET, Peer, Rig, frame, request, rig
+
+LISTEN = b"/v1/listen"
+
+
+async def answer(relay: Rig, head: bytes) -> tuple[int, str]:
+    """Status and x-earwitness of what the relay itself answers; the body must say the same."""
+    client = await relay.call(head)
+    got = (await client.head()).decode("latin-1")
+    fields = dict(line.split(": ", 1) for line in got.split("\r\n")[1:] if line)
+    assert json.loads(await client.rest())["error"] == fields["x-earwitness"]
+    assert fields["Content-Type"] == "application/json"
+    return int(got.split(" ")[1]), fields["x-earwitness"]
+
+
+async def never(peer: Peer) -> None:
+    raise AssertionError("the vendor was dialled")
+
+
+NOT_FOUND, BAD, NO_UPGRADE = (404, "sidecar_not_found"), (400, "sidecar_bad_request"), (426, "sidecar_upgrade_required")
+
+
+@pytest.mark.parametrize(("head", "expected"), [
+    (request(b"//evil.test/v1/listen"), NOT_FOUND),
+    (request(b"/v1/listen/../../x"), NOT_FOUND),
+    (request(b"/v1/listen/%2e%2E/x"), NOT_FOUND),
+    (request(b"/v1/listen/..%2fx"), NOT_FOUND),
+    (request(b"/v1/listen/..%5cx"), NOT_FOUND),
+    (request(b"/v1/listening"), NOT_FOUND),
+    (request(b"/"), NOT_FOUND),
+    (request(b"http://evil.test/v1/listen"), NOT_FOUND),
+    (request(b"@evil.test/v1/listen"), BAD),
+    (request(b".evil.test/v1/listen"), BAD),
+    (request(b"*"), BAD),
+    (request(b"/v1/listen?q=\xc3\xa9"), BAD),
+    (request(b"/v1/listen?a b"), BAD),
+    (request(LISTEN, b"Host: second.test"), BAD),
+    (request(LISTEN).replace(b"Host: relay.test\r\n", b""), BAD),
+    (request(LISTEN, b"X-Folded: a", b" b"), BAD),
+    (request(LISTEN, b"X-Spaced : a"), BAD),
+    (request(LISTEN, b"X-Split: a\rX-Other: b"), BAD),
+    (request(LISTEN, b"X-Null: a\0b"), BAD),
+    (request(LISTEN, b"Content-Length: 4") + b"body", BAD),
+    (request(LISTEN, b"Content-Length: 4", b"Content-Length: 5") + b"body", BAD),
+    (request(LISTEN, b"Transfer-Encoding: chunked") + b"4\r\nbody\r\n0\r\n\r\n", NO_UPGRADE),
+    (request(LISTEN).replace(b"HTTP/1.1", b"HTTP/1.0"), NO_UPGRADE),
+    (request(LISTEN).replace(b"HTTP/1.1", b"HTTP/2.0"), NO_UPGRADE),
+    (request(LISTEN).replace(b"GET", b"POST"), NO_UPGRADE),
+    (request(LISTEN).replace(b"Upgrade: websocket", b"Upgrade: h2c"), NO_UPGRADE),
+    (b"GET /v1/listen HTTP/1.1\r\nHost: x\r\n\r\n", NO_UPGRADE),
+    (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", NO_UPGRADE),
+    (b"CONNECT .evil.test:443 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", NO_UPGRADE),
+    (b"POST /v1/listen HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", NO_UPGRADE),
+    (b"\x16\x03\x01\x02\x00\x01\x00" + bytes(100), BAD),
+    (b"\r\n\r\nnonsense\r\n\r\n", BAD),
+])
+def test_what_is_refused(loop: str, head: bytes, expected: tuple[int, str]) -> None:
+    async def main() -> None:
+        async with rig(never) as relay:
+            assert await answer(relay, head) == expected
+            ledger = relay.app.ledger
+            assert relay.errors == 0
+            if expected == NOT_FOUND:
+                verdict = (await relay.report()).verdict
+                assert (verdict.outcome, verdict.code) == (Outcome.REFUSED_HERE, "sidecar_not_found")
+            else:  # never a session, but counted
+                assert sum(ledger.started_total.values()) == 0
+                assert ledger.rejections[(expected[1].removeprefix("sidecar_"),)] == 1
+
+    run(main(), loop)
+
+
+@pytest.mark.parametrize("head", [
+    request(LISTEN, b"Authorization: Token SECRET\x00"),
+    request(b"/v1/listen?token=SECRET\x7f\x00"),
+    request(LISTEN, b"Authorization : Token SECRET"),
+    request(b"/v2/nowhere?token=SECRET", b"Authorization: Token SECRET"),
+    request(b"/v1/listen?token=SECRET", b"Authorization: Token SECRET"),
+], ids=["nul", "nul in the target", "space", "not found", "down"])
+def test_no_key_is_repeated_anywhere(loop: str, head: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    async def main() -> None:
+        async with rig() as relay:
+            assert relay.vendor is not None
+            client = await relay.call(head)
+            if b"listen?token=SECRET H" in head:
+                (await relay.vendor.arrived.get()).rst()
+            assert b"SECRET" not in await client.rest()
+            assert "SECRET" not in str(relay.app.relay.sessions())
+
+    run(main(), loop)
+    assert "SECRET" not in caplog.text
+    assert not any("SECRET" in str(vars(record)) for record in caplog.records)
+
+
+def test_many_sessions_are_a_setting(loop: str) -> None:
+    async def main() -> None:
+        async with rig(limits=Limits(sessions=1)) as relay:
+            client, _ = await relay.open()
+            assert await answer(relay, request()) == (503, "sidecar_too_many_sessions")
+            verdict = (await relay.report()).verdict
+            assert (verdict.owner, verdict.outcome) == (Owner.SIDECAR, Outcome.REFUSED_HERE)
+            client.rst()
+            await relay.report()
+            again, _ = await relay.open()
+            again.rst()
+            await relay.report()
+
+    run(main(), loop)
+
+
+def test_the_applications_own_ids(loop: str) -> None:
+    async def main() -> None:
+        async with rig(correlation=Correlation(headers=("X-Call-Id",), query=("tag",))) as relay:
+            client, _ = await relay.open(request(TARGET + b"&tag=blue", b"X-Call-Id: 42"))
+            client.rst()
+            assert (await relay.report()).correlation == {"X-Call-Id": "42", "tag": "blue"}
+
+    run(main(), loop)
+
+
+def test_the_list_of_sessions(loop: str) -> None:
+    async def main() -> None:
+        async with rig() as relay:
+            client, vendor = await relay.open()
+            await client.send(frame(2, bytes(3200), mask=b"abcd"))
+            await vendor.exactly(3208)
+            page = json.loads(json.dumps(relay.app.relay.sessions()))
+            [one] = page["open"]
+            assert (one["vendor"], one["endpoint"], one["ready"], one["inspection"]) == ("deepgram", "v1", True, "full")
+            assert one["audio_seconds"]["read"] == 0.1
+            client.rst()
+            await relay.report()
+            page: dict[str, Any] = relay.app.relay.sessions()  # type: ignore[no-redef]
+            assert page["open"] == []
+            assert page["ended"][0]["session_id"] == one["session_id"]
+
+    run(main(), loop)
+
+
