@@ -87,13 +87,14 @@ class App:
         if self._draining is None:
             waits = (0.0, 0.0) if at_once else (times.accept_seconds, times.grace_seconds)
             self._draining = asyncio.get_running_loop().create_task(self._drain(*waits))
+            # Also if it was cancelled before it began, or over and over: `stop` does the rest.
+            self._draining.add_done_callback(lambda _: self.drained.set())
         else:
             self._draining.cancel()
 
     async def _drain(self, accept_seconds: float, grace_seconds: float) -> None:
         log.state("draining", open_sessions=len(self.relay.calls))
         await self.servers.drain(accept_seconds, grace_seconds)
-        self.drained.set()
 
     async def stop(self) -> None:
         """Ends whatever is left, with its report."""

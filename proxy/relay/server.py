@@ -68,6 +68,7 @@ class Servers:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(accept_seconds)
             self.relay.draining = True
+            idle.clear()  # all may have ended once already, while more were let in
             if self.relay.calls:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(idle.wait(), grace_seconds)
