@@ -37,7 +37,7 @@ class Watch(Protocol):
     """Who is told. Called on the loop; must not raise, nor be slow."""
 
     def leg_ended(self, side: Side, how: Transport) -> None:
-        """A leg's peer sent FIN or RST, or was given up by the kernel. Each side at most once."""
+        """A leg's peer sent FIN or RST, or was given up by the kernel. The first of a side counts: its end may be told after its FIN."""
 
     def inspection_failed(self) -> None:
         """Looking at bytes raised. The splice has stopped looking."""
