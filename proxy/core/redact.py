@@ -42,10 +42,10 @@ _PAIR: Final = re.compile(
     # How a name is set off from its value: in queries and prose, in tuples of repr(), before a quoted value.
     r"""(?:\\?["']?(?:\s(?:provided|supplied|given|value|is|was))?\s{0,4}(?:[=:]|%3[AD])\s{0,4}|\\?["'],\s{0,4}(?=b?\\?["'])|\s{1,4}(?=["'])))"""
     r"""(?:(b?")(?:[^"\\]|\\.)+|(b?')(?:[^'\\]|\\.)+|(\\["'])(?:[^"'\\]|\\[^"'])+"""
-    rf"""|((?:{_SCHEME}\s{{1,4}})?)[^\s&"'<>]+)""",
+    rf"""|((?:{_SCHEME}\s{{1,4}}){{0,3}})[^\s&"'<>]+)""",
     re.IGNORECASE,
 )
-_SCHEMED: Final = re.compile(rf"(?<![a-z0-9])({_SCHEME}\s{{1,4}})([^\s&\"'<>]+)", re.IGNORECASE)
+_SCHEMED: Final = re.compile(rf"(?<![a-z0-9])((?:{_SCHEME}\s{{1,4}}){{1,3}})([^\s&\"'<>]+)", re.IGNORECASE)
 _PROSE: Final = frozenset({
     "a", "an", "and", "are", "as", "at", "auth", "authentication", "authorization", "bucket", "but", "by", "cannot", "could", "count",
     "credentials", "does", "error", "expired", "for", "from", "has", "have", "header", "in", "invalid",

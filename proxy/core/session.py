@@ -137,9 +137,16 @@ class Session:
         self.buffered = buffered
         self.buffered_max = max(self.buffered_max, *buffered)
         self.loop_lag_max = max(self.loop_lag_max, loop_lag)
+        self.settle()
         self.clock.tick(now)
         self.lead_seconds = self.clock.lead(now)
         self.delivery.sample(tcp, buffered[0], now)
+
+    def settle(self) -> None:
+        """Adds what is under way to all counts. Between two ticks they may be a second behind."""
+        self.from_client.settle()
+        self.from_vendor.settle()
+        self.clock.settle()
 
     @property
     def undelivered_seconds(self) -> float:
@@ -235,6 +242,7 @@ class _ClientSide(_Side):
     def _look(self, head: bytes, now: float) -> None:
         """The head of one message in ten: is it what was declared, and is anybody speaking?"""
         session = self.session
+        session.clock.settle()
         if session.clock.chunks == 1 and session.clock.timed and container(head):
             session.noticed("container_in_raw", now)
         loudest = peak(head[:HEAD_BYTES], session.audio_format.name)

@@ -8,8 +8,9 @@ already gone on when the scanner sees them.
 Theory: RFC 6455 section 5.2 says what a header may look like. Practice: peers get it wrong, and then the stream cannot be
 told from noise. The scanner says `lost` once, with a reason, and looks no further; the relay goes on without it.
 
-Nearly every chunk that the network hands over is exactly one small frame. `feed` has a way of its own for that, in which
-an audio frame costs one method call; everything else goes through `_step`.
+Nearly every chunk that the network hands over is exactly one small frame, and nearly every audio frame is as long as the one
+before. `feed` has a way of its own for each: a run of equal frames is only counted down, and added to the traffic when it
+ends or when somebody asks (`settle`); everything that is not one whole frame goes through `_step`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ LARGEST_TEXT: Final = 256 * 1024
 LARGEST_CONTROL: Final = 125
 SAMPLED: Final = 10
 """The head of one binary message in so many is asked for."""
+NO_RUN: Final = -1
 LARGER: Final = 1 << 64  # stands for a length that the short way does not read
 
 _TYPES: Final = {OP_CONTINUATION: CONTINUATION, OP_TEXT: TEXT, OP_BINARY: BINARY, OP_CLOSE: CLOSE, OP_PING: PING, OP_PONG: PONG}
@@ -71,8 +73,11 @@ class FrameScanner:
     compressed messages are kept whole, up to the bound of text, since nothing can be told of them otherwise.
     """
 
-    __slots__ = ("_audio", "_captured", "_compressed", "_done", "_first", "_frame_length", "_header", "_left", "_mask", "_message_length",
-                 "_on_text", "_opcode", "_plain", "_text", "_want", "binary_type", "deflate", "head", "is_lost", "sink", "traffic")
+    __slots__ = (
+        "_audio", "_captured", "_compressed", "_done", "_first", "_frame_length", "_header", "_left", "_mask", "_message_length",
+        "_on_text", "_opcode", "_plain", "_run_full", "_run_head", "_run_left", "_run_length", "_run_size", "_text", "_want",
+        "binary_type", "deflate", "head", "is_lost", "sink", "traffic",
+    )
 
     def __init__(self, sink: Sink, traffic: Traffic, binary_type: int = BINARY) -> None:
         self.sink = sink
@@ -84,6 +89,10 @@ class FrameScanner:
         self.deflate = False
         self.is_lost = False
         self._plain = True  # nothing is cut or open: the next chunk may be one whole frame
+        self._run_size = NO_RUN  # of the chunk that each frame of the run is
+        self._run_head = b""  # what each of them begins with: first byte, length
+        self._run_length = 0
+        self._run_left = self._run_full = 0  # frames until the next sample: now, and when the run was last settled
         self._done = False  # a close has passed: what follows is no longer frames (RFC 6455 section 1.4)
         self._header: bytes | None = b""  # the cut header so far; None while inside a payload
         self._first = 0
@@ -100,6 +109,12 @@ class FrameScanner:
     def feed(self, data: bytes, now: float) -> None:
         """Bytes in the order they crossed. Never raises by itself, whatever they are."""
         size = len(data)
+        if size == self._run_size and data.startswith(self._run_head):
+            left = self._run_left - 1
+            if left:
+                self._run_left = left
+                self._audio(self._run_length, now)
+                return
         self.traffic.wire_bytes += size
         if self._plain and size > 1:
             first = data[0]
@@ -113,15 +128,7 @@ class FrameScanner:
                 start += 4
             if start + length == size:
                 if first == WHOLE_BINARY:
-                    kind, traffic = self.binary_type, self.traffic
-                    traffic.frames[kind] = count = traffic.frames[kind] + 1
-                    traffic.bytes[kind] += length
-                    if not length or (count % SAMPLED == 1 and self.head):
-                        payload = data[start : start + self.head]
-                        mask = data[start - 4 : start] if second & 0x80 else b""
-                        self.sink.message(OP_BINARY, length, unmask(payload, mask), False, now)
-                    else:
-                        self._audio(length, now)
+                    self._whole_binary(data, length, start, now)
                     return
                 if first == WHOLE_TEXT and length:
                     self.traffic.frames[TEXT] += 1
@@ -131,12 +138,39 @@ class FrameScanner:
                     return
         self._scan(data, now)
 
+    def _whole_binary(self, data: bytes, length: int, start: int, now: float) -> None:
+        """A binary message in one frame, alone in its chunk. Frames like it that follow make a run, up to the next sample."""
+        self.settle()
+        kind, traffic = self.binary_type, self.traffic
+        traffic.frames[kind] = count = traffic.frames[kind] + 1
+        traffic.bytes[kind] += length
+        self._run_size, self._run_length = len(data) if length else NO_RUN, length
+        self._run_left = self._run_full = SAMPLED - (count - 1) % SAMPLED
+        masked = data[1] & 0x80
+        self._run_head = data[: start - 4 if masked else start]
+        if not length or (count % SAMPLED == 1 and self.head):
+            payload = data[start : start + self.head]
+            self.sink.message(OP_BINARY, length, unmask(payload, data[start - 4 : start]) if masked else payload, False, now)
+        else:
+            self._audio(length, now)
+
+    def settle(self) -> None:
+        """Adds the run that is under way to the traffic."""
+        run = self._run_full - self._run_left
+        if run:
+            self._run_full = self._run_left
+            self.traffic.frames[self.binary_type] += run
+            self.traffic.bytes[self.binary_type] += run * self._run_length
+            self.traffic.wire_bytes += run * self._run_size
+
     @property
     def at_boundary(self) -> bool:
         """Whether the stream stands between two messages."""
         return self._header == b"" and not self._opcode
 
     def _scan(self, data: bytes, now: float) -> None:
+        self.settle()
+        self._run_size = NO_RUN
         at, size = 0, len(data)
         while at < size and not self.is_lost and not self._done:
             at = self._payload(data, at, now) if self._header is None else self._step(data, at, now)
@@ -144,7 +178,8 @@ class FrameScanner:
 
     def stop(self) -> None:
         """Looks no further."""
-        self.is_lost, self._plain = True, False
+        self.settle()
+        self.is_lost, self._plain, self._run_size = True, False, NO_RUN
 
     def _step(self, data: bytes, at: int, now: float) -> int:
         """Reads a header, or keeps what there is of it. Returns where to go on."""

@@ -65,6 +65,7 @@ def test_audio_is_timed_and_its_level_looked_at() -> None:
     play = Play(V1).opened().speaks(1.0).speaks(2.0, sample=b"\x00\x00").speaks(1.0)
     session = play.session
     assert session.clock.chunks == 40
+    session.settle()
     assert session.audio.read == pytest.approx(4.0)
     # Chunks 1, 11, 21 and 31 are looked at, and speak for those since the last one: 11 and 21 are silent.
     assert session.audio.silent == pytest.approx(2.0)

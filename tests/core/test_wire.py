@@ -360,3 +360,37 @@ def test_no_more_is_kept_than_was_asked_for(frames: list[tuple[int, bool, int, b
     for at in range(0, len(data), step):
         made.feed(data[at : at + step], 0.0)
         assert len(made._text) + len(made._captured) <= LARGEST_TEXT
+
+
+runs_of_frames = st.tuples(st.sampled_from([0, 1, 125, 126, 320, 70000]), st.integers(1, 25), st.sampled_from(["", "text", "cut"]))
+
+
+@given(st.lists(runs_of_frames, max_size=8), st.booleans(), st.integers(0, 3))
+def test_runs_of_equal_frames_add_up(runs: list[tuple[int, int, str]], masked: bool, asked: int) -> None:
+    """However many equal frames follow each other, and whatever comes between: the sink and the counts see each of them."""
+    seen = Seen()
+    scanner = FrameScanner(seen, tally.Traffic(), tally.AUDIO)
+    scanner.head = 4
+    wire = 0
+    for length, times, between in runs:
+        for n in range(times):
+            data = frame(BINARY, bytes([n]) * length, masked=masked)
+            wire += len(data)
+            pieces = [data[:3], data[3:]] if between == "cut" and n == times - 1 else [data]
+            for piece in pieces:
+                scanner.feed(piece, 0.0)
+            if n % 4 == asked:
+                scanner.settle()
+        if between == "text":
+            data = frame(TEXT, b"{}", masked=masked)
+            wire += len(data)
+            scanner.feed(data, 0.0)
+    scanner.settle()
+    lengths = [length for length, times, _ in runs for _ in range(times)]
+    binary = [event for event in seen.events if event[0] == "audio" or event[1] == BINARY]
+    assert [event[1] if event[0] == "audio" else event[2] for event in binary] == lengths
+    assert scanner.traffic.frames[tally.AUDIO] == len(lengths)
+    assert scanner.traffic.bytes[tally.AUDIO] == sum(lengths)
+    assert scanner.traffic.wire_bytes == wire
+    sampled = [at for at, event in enumerate(binary) if event[0] == "message" and lengths[at]]
+    assert sampled == [at for at in range(0, len(lengths), 10) if lengths[at]]

@@ -30,7 +30,7 @@ def samples(page: bytes, parser: Any = parse_text) -> dict[tuple[str, tuple[tupl
 
 
 def histogram() -> Histogram:
-    made = Histogram(BY_NAME["earwitness_audio_gap_seconds"].buckets)
+    made = Histogram(BY_NAME["earwitness_audio_chunk_seconds"].buckets)
     for value in (0.05, 0.06, 0.09, 99.0):
         made.observe(value)
     return made
@@ -39,7 +39,7 @@ def histogram() -> Histogram:
 @pytest.mark.parametrize(("accept", "parser"), [("", parse_text), (OPENMETRICS, parse_openmetrics)])
 def test_what_is_written_is_what_a_parser_reads(accept: str, parser: Any) -> None:
     page, _ = Exposition().page(rows(
-        audio_gap_seconds=[(("acme",), histogram())],
+        audio_chunk_seconds=[(("acme",), histogram())],
         frames_total=[(("acme", "to_vendor", "audio"), 7)],
         audio_lead_seconds=[(("acme",), 1e-07)],
     ), accept)
@@ -47,12 +47,12 @@ def test_what_is_written_is_what_a_parser_reads(accept: str, parser: Any) -> Non
     vendor = ("vendor", "acme")
     assert read["earwitness_frames_total", (("direction", "to_vendor"), ("type", "audio"), vendor)] == 7
     assert read["earwitness_audio_lead_seconds", (vendor,)] == 1e-07
-    assert read["earwitness_audio_gap_seconds_bucket", (("le", "0.05"), vendor)] == 1
-    assert read["earwitness_audio_gap_seconds_bucket", (("le", "0.1"), vendor)] == 3
-    assert read["earwitness_audio_gap_seconds_bucket", (("le", "10.0"), vendor)] == 3
-    assert read["earwitness_audio_gap_seconds_bucket", (("le", "+Inf"), vendor)] == 4
-    assert read["earwitness_audio_gap_seconds_count", (vendor,)] == 4
-    assert read["earwitness_audio_gap_seconds_sum", (vendor,)] == pytest.approx(99.2)
+    assert read["earwitness_audio_chunk_seconds_bucket", (("le", "0.05"), vendor)] == 1
+    assert read["earwitness_audio_chunk_seconds_bucket", (("le", "0.1"), vendor)] == 3
+    assert read["earwitness_audio_chunk_seconds_bucket", (("le", "1.0"), vendor)] == 3
+    assert read["earwitness_audio_chunk_seconds_bucket", (("le", "+Inf"), vendor)] == 4
+    assert read["earwitness_audio_chunk_seconds_count", (vendor,)] == 4
+    assert read["earwitness_audio_chunk_seconds_sum", (vendor,)] == pytest.approx(99.2)
     assert any(name.startswith("process_") for name, _ in read)
     assert any(name.startswith("python_gc_") for name, _ in read)
 
@@ -80,10 +80,10 @@ def test_a_row_with_too_few_labels_is_our_bug() -> None:
 
 def test_a_page_can_be_asked_for_again() -> None:
     exposition, table = Exposition(), histogram()
-    exposition.page(rows(audio_gap_seconds=[(("acme",), table)]), "")
+    exposition.page(rows(audio_chunk_seconds=[(("acme",), table)]), "")
     table.observe(0.03)
-    read = samples(exposition.page(rows(audio_gap_seconds=[(("acme",), table)]), "")[0])
-    assert read["earwitness_audio_gap_seconds_count", (("vendor", "acme"),)] == 5
+    read = samples(exposition.page(rows(audio_chunk_seconds=[(("acme",), table)]), "")[0])
+    assert read["earwitness_audio_chunk_seconds_count", (("vendor", "acme"),)] == 5
 
 
 @pytest.mark.parametrize(("accept", "expected"), [
