@@ -252,10 +252,8 @@ def test_bounded_memory(loop: str, way: str, options: dict[str, Any]) -> None:
     run(main(), loop)
 
 
-def test_a_hang_up_while_reading_is_held(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hang_up_while_reading_is_held(loop: str) -> None:
     """Neither loop reports it: the look once a second does. A FIN would tell the vendor that it had got everything."""
-    monkeypatch.setattr(splice, "FLUSH_SECONDS", 0.05)
-
     async def main() -> None:
         async with rig() as relay:
             client, vendor = await relay.open()
@@ -264,9 +262,10 @@ def test_a_hang_up_while_reading_is_held(loop: str, monkeypatch: pytest.MonkeyPa
             leg = the_leg(relay, Side.CLIENT)
             await until(lambda: leg.reading_held)
             client.rst()
-            assert (await relay.report()).verdict.ended_by is Side.CLIENT
+            await until(lambda: leg.ended)
             vendor.transport.resume_reading()
             assert await vendor.reset()
+            assert (await relay.report()).verdict.ended_by is Side.CLIENT
 
     run(main(), loop)
 
@@ -287,6 +286,33 @@ def test_a_peer_that_never_reads_is_not_flushed_forever(loop: str, monkeypatch: 
             assert await client.reset()
 
     run(main(), loop)
+
+
+class Full(asyncio.Transport):
+    """A transport in which the old protocol had been told to pause."""
+
+    paused = False
+
+    def get_write_buffer_size(self) -> int:
+        return 70_000
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        return 16_384, 65_536
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def write(self, data: Any) -> None:
+        raise AssertionError("nothing was to be written")
+
+
+def test_a_pause_that_came_before_the_splice() -> None:
+    both = splice.Splice(Call.__new__(Call), lambda data, now: None, lambda data, now: None)
+    client, vendor = Full(), Full()
+    both.join(client, vendor)
+    both.start(b"", b"")
+    assert client.paused
+    assert vendor.paused
 
 
 # Looking

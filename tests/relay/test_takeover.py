@@ -7,11 +7,15 @@ import ssl
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from proxy.core.verdict import Outcome, Side
+from proxy.relay.call import Door
+from proxy.relay.dialer import Answer, Dialer
+from proxy.relay.relay import Handler, Relay
 from proxy.settings.model import Limits, Timeouts, Tls
 from tests.aio import run
-from tests.relay.peers import SWITCHING, Peer, Rig, accept, answering, frame, listening, request, rig, until_still
+from tests.relay.peers import SWITCHING, Peer, Rig, accept, answering, frame, listening, request, rig, until, until_still
 
 BIG = bytes(range(256)) * 2048  # 512 KiB
 
@@ -75,6 +79,46 @@ def test_much_that_came_with_the_request(loop: str, options: dict[str, Any]) -> 
             client.writer.write(request() + BIG)
             await client.head()
             assert await client.exactly(len(BIG)) == BIG
+            client.rst()
+            await relay.report()
+
+    run(main(), loop)
+
+
+def test_reading_that_aiohttp_has_stopped(loop: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways it stops once enough has come after a head that nobody has taken up: we make it wait for that."""
+    admitted, dialled = Relay.handler, Dialer.dial
+
+    def handler(relay: Relay, door: Door) -> Handler:
+        handle = admitted(relay, door)
+
+        async def later(request: web.BaseRequest) -> web.StreamResponse:
+            await until(lambda: request.protocol._buffer_paused)
+            return await handle(request)
+
+        return later
+
+    async def dial(self: Dialer, *args: Any) -> Answer:
+        answer = await dialled(self, *args)
+        await until(lambda: answer.wire._protocol._buffer_paused)
+        return answer
+
+    monkeypatch.setattr(Relay, "handler", handler)
+    monkeypatch.setattr(Dialer, "dial", dial)
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        peer.writer.write(SWITCHING + 8 * BIG)
+        assert await peer.exactly(8 * len(BIG)) == 8 * BIG
+        await peer.send(b"end")
+
+    async def main() -> None:
+        async with rig(script, **options) as relay:
+            client = await relay.connect()
+            client.writer.write(request() + 8 * BIG)
+            await client.head()
+            assert await client.exactly(8 * len(BIG)) == 8 * BIG
+            assert await client.exactly(3) == b"end"
             client.rst()
             await relay.report()
 
