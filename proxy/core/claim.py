@@ -41,6 +41,7 @@ class Claim:
     said_by_client: list[str] = field(default_factory=list)
     """The reason of a close frame that the client sent, or may have sent."""
     html: bool = False
+    """The answer is a web page, and nothing in it is known to be the vendor's own."""
     close_code: int | None = None
     close_reason: str | None = None
     close_by: Side | None = None
@@ -72,6 +73,14 @@ class Claim:
             coded = told is not None and told.server_code is not None
             own = coded or any(name.lower() in known for name in profile.own_headers)
             self.in_between = False if own else True if self.html or known else None
+            self.html = self.html and not own
+
+    @property
+    def answered_by(self) -> Side:
+        """Who gave the answer that was no 101. A page without a sign of the vendor's may be from anybody."""
+        if self.in_between:
+            return Side.NETWORK
+        return Side.UNKNOWN if self.html else Side.VENDOR
 
     def hear(self, profile: Profile, told: Told) -> None:
         """An error frame. The first word on each thing stands; later frames add to what was said."""

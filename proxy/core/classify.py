@@ -5,7 +5,7 @@ text is the vendor's fixed sentence). The first rule that fits wins, the vendor'
 beat numbers, which mean one thing here and another there: a common rule about words goes before a vendor's about a bare
 number. When none of the vendor's fits, but several cannot be told apart, the verdict is what all of them share: to name
 one of them would be a guess. A vendor's rules are about what the vendor said: they never read a close frame of the
-client's, or the answer of something in between, as the vendor's word. This module never looks at measurements; whether a
+client's, the answer of something in between, or a page that anybody may have sent, as the vendor's word. This module never looks at measurements; whether a
 claim is true is the evidence's question.
 """
 
@@ -151,7 +151,7 @@ class _Condition:
         self.words = bool(self._text or self._exact or self._codes or self._headers)
 
     def fit(self, claim: Claim) -> Fit:
-        if self._own and claim.in_between and self._when.in_between is None:
+        if self._own and (claim.in_between or claim.html) and self._when.in_between is None and self._when.html is None:
             return Fit.NO
         worst, anchored = Fit.YES, False
         for fit, anchors in self._fits(claim):
@@ -204,6 +204,8 @@ class _Condition:
                 yield _known(is_so, (asked,)), False
         if w.in_between is not None:
             yield _yes(bool(claim.in_between) == w.in_between), False
+        if w.html is not None:
+            yield _yes(claim.html == w.html), False
         if w.audio_sent is not None:
             yield _yes(claim.audio_sent in (None, w.audio_sent)), False
 

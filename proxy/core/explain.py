@@ -143,7 +143,7 @@ def _read(given: Given, frames: list[bytes], vendor: Vendor, endpoint: CompiledE
         for told in frames_read.warnings:
             claim.hear(profile, told)
     meaning, words = vendor.classifier.decide(claim)
-    return _Reading(vendor.name, endpoint.name, claim, meaning, frames_read.known, frames_read.fatal, words)
+    return _Reading(vendor.name, endpoint.name, claim, meaning, frames_read.known, frames_read.fatal, words and meaning.vendors_own)
 
 
 class _Frames:
@@ -224,7 +224,7 @@ def _ended_by(given: Given, claim: Claim) -> Side:
     if given.ended_by is not None:
         return given.ended_by
     if given.refused:
-        return Side.NETWORK if claim.in_between else Side.VENDOR
+        return claim.answered_by
     return Side.NETWORK if given.transport in _WHEN_DIALLING else given.closer or Side.UNKNOWN
 
 

@@ -145,8 +145,8 @@ class Route(Strict):
 class When(Strict):
     """All that is given must hold. Lists mean any of them.
 
-    In a vendor's file a condition is about what the vendor said: it fits neither an answer from in between nor, unless it
-    asks for `close_by: client`, a close frame that the client sent.
+    In a vendor's file a condition is about what the vendor said: it fits neither an answer from in between, nor a page that
+    anybody may have sent, nor, unless it asks for `close_by: client`, a close frame that the client sent.
     """
 
     endpoint: Strings | None = None
@@ -169,6 +169,8 @@ class When(Strict):
     """The vendor's own count of audio was exactly this."""
     in_between: bool | None = None
     """The answer bears none of the vendor's own headers: something in between gave it."""
+    html: bool | None = None
+    """The answer is a web page, and nothing in it shows that it is the vendor's own: who gave it cannot be told."""
     ready: bool | None = None
     audio_sent: bool | None = None
     """Whether the client sent any audio; holds too where that is not known."""

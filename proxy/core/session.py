@@ -11,7 +11,7 @@ at the relay for what peers send, holds no audio and no text, and does no I/O.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from proxy.core.audio import HEAD_BYTES, SILENCE_LEVEL, UNTIMED, container, peak
@@ -28,6 +28,8 @@ from proxy.core.wire import OP_BINARY, OP_CLOSE, OP_TEXT, FrameScanner
 
 UNKNOWN_ENDPOINT: Final = "unknown"
 
+GATHERED: Final = 8
+"""Small messages of the vendor that are looked at together, a second after they came at the latest."""
 RESULT_SPACING: Final = 0.25
 """Seconds: interim results that follow each other more closely are counted but not parsed. No other message is passed over."""
 
@@ -37,7 +39,7 @@ class Session:
 
     __slots__ = (
         "_client", "_ready_seconds", "_vendor", "answered_at", "audio", "audio_format", "buffered", "buffered_max", "claim",
-        "clock", "connection_id", "delivery", "ending", "endpoint", "expires_at", "facts", "from_client", "from_vendor",
+        "clock", "connection_id", "delivery", "ending", "endpoint", "expires_at", "facts", "failed", "from_client", "from_vendor",
         "inspection", "lead_seconds", "listener", "loop_lag_max", "ready_at", "req_id", "request", "results", "session_id", "spec",
         "started_at", "to_client", "to_vendor", "vendor", "vendor_profile", "wall", "warnings",
     )
@@ -57,6 +59,7 @@ class Session:
         self.claim = Claim(endpoint=endpoint.name if endpoint else None, phase=Phase.WEBSOCKET_CONNECT, ready=False)
         self.ending = Ending()
         self.inspection = Inspection.FULL
+        self.failed = False  # looking has raised
         self.facts: dict[str, float] = {}
         self.warnings: dict[str, int] = {}  # how often, by name
         self.to_vendor, self.to_client = Traffic(), Traffic()
@@ -74,6 +77,7 @@ class Session:
         self.from_client = FrameScanner(self._client, self.to_vendor, AUDIO)
         self.from_vendor = FrameScanner(self._vendor, self.to_client)
         self.from_client.head = HEAD_BYTES
+        self.from_vendor.gathered = GATHERED
 
     # What the vendor answered, or why there was no answer
 
@@ -123,10 +127,12 @@ class Session:
 
     def lost(self, side: Side, how: Transport) -> None:
         """A leg ended: FIN, RST or time-out."""
+        self.settle()
         self.ending.lost(side, how)
 
     def uninspected(self) -> None:
         """Inspection of this session has failed: it goes on blind."""
+        self.failed = True
         self.from_client.stop()
         self.from_vendor.stop()
         self._blind(Side.CLIENT)
@@ -143,10 +149,12 @@ class Session:
         self.delivery.sample(tcp, buffered[0], now)
 
     def settle(self) -> None:
-        """Adds what is under way to all counts. Between two ticks they may be a second behind."""
-        self.from_client.settle()
-        self.from_vendor.settle()
-        self.clock.settle()
+        """Looks at what was only noted so far. Never raises: a fault in looking makes the session blind."""
+        try:
+            self.from_client.settle()
+            self.from_vendor.settle()
+        except Exception:
+            self.uninspected()
 
     @property
     def undelivered_seconds(self) -> float:
@@ -186,12 +194,11 @@ class Session:
 class _Side:
     """What both directions share: inflating, closes, and framing that breaks."""
 
-    __slots__ = ("audio", "inflater", "session")
+    __slots__ = ("inflater", "session")
     side = Side.UNKNOWN
 
-    def __init__(self, session: Session, audio: Callable[[int, float], None]) -> None:
+    def __init__(self, session: Session) -> None:
         self.session = session
-        self.audio = audio
         self.inflater: Inflater | None = None
 
     def message(self, opcode: int, length: int, payload: bytes | None, compressed: bool, now: float) -> None:
@@ -211,6 +218,7 @@ class _Side:
 
     def control(self, opcode: int, payload: bytes, now: float) -> None:
         if opcode == OP_CLOSE:
+            self.session.from_vendor.settle()  # what it had said before comes first
             self.session.ending.closed(self.side, payload, now)
 
     def lost(self, reason: str) -> None:
@@ -221,12 +229,14 @@ class _Side:
 class _ClientSide(_Side):
     """Client to vendor: audio and the client's messages."""
 
-    __slots__ = ("_looked_at",)
+    __slots__ = ("_looked_at", "_was_quiet", "audio")
     side = Side.CLIENT
 
     def __init__(self, session: Session) -> None:
-        super().__init__(session, session.clock.add)  # the hot path: nothing of ours in between
+        super().__init__(session)
+        self.audio = session.clock.add_all
         self._looked_at = 0.0
+        self._was_quiet = False
 
     def binary(self, length: int, head: bytes | None, now: float) -> None:
         session = self.session
@@ -242,14 +252,14 @@ class _ClientSide(_Side):
     def _look(self, head: bytes, now: float) -> None:
         """The head of one message in ten: is it what was declared, and is anybody speaking?"""
         session = self.session
-        session.clock.settle()
         if session.clock.chunks == 1 and session.clock.timed and container(head):
             session.noticed("container_in_raw", now)
         loudest = peak(head[:HEAD_BYTES], session.audio_format.name)
         if loudest is not None:
-            if loudest < SILENCE_LEVEL:
+            quiet = loudest < SILENCE_LEVEL
+            if quiet and self._was_quiet:  # once is a gap between two words
                 session.audio.silent += session.audio.read - self._looked_at
-            self._looked_at = session.audio.read
+            self._looked_at, self._was_quiet = session.audio.read, quiet
 
     def text(self, payload: bytes, now: float) -> None:
         found = self.session.spec.client.read(payload) if self.session.spec else None
@@ -257,21 +267,24 @@ class _ClientSide(_Side):
             self._end()
 
     def _end(self) -> None:
+        self.session.from_vendor.settle()
         self.session.ending.began(Side.CLIENT)
         if self.session.ending.initiated_by is Side.CLIENT:  # and not in answer to the vendor's end
             self.session.claim.end_sent = True
 
 
 class _VendorSide(_Side):
-    """Vendor to client: hello, results, errors, goodbye."""
+    """Vendor to client: hello, results, errors, goodbye. Binary is counted by the scanner, and not looked at."""
 
     __slots__ = ("_inspector", "_next_look")
     side = Side.VENDOR
 
     def __init__(self, session: Session) -> None:
-        super().__init__(session, lambda length, now: None)  # the scanner counts it; that is all there is to it
+        super().__init__(session)
         self._inspector = session.spec.server if session.spec else None
         self._next_look = 0.0
+
+    def audio(self, length: int, times: list[float]) -> None: ...
 
     def text(self, payload: bytes, now: float) -> None:
         if self._inspector is None:
@@ -293,6 +306,7 @@ class _VendorSide(_Side):
 
     def _result(self, kind: Kind, json: Json, now: float) -> None:
         self._next_look = now + RESULT_SPACING
+        self.session.from_client.settle()
         self.session.results.add(
             now,
             kind.final is not None and kind.final(json),

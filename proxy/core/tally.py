@@ -15,7 +15,7 @@ AUDIO, BINARY, TEXT, PING, PONG, CLOSE, CONTINUATION, OTHER = range(8)
 # Bucket bounds. The vendors' own limits are bounds exactly (0.05 s, 1 s, 3600 s, 10800 s), so that a rule can ask
 # "how many were over the limit" without interpolation. Each bound is a series a label set: they are few on purpose.
 CHUNK_SECONDS: Final = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
-GAP_SECONDS: Final = (0.03, 0.075, 0.15, 0.3, 1.0, 10.0)  # between the usual lengths of a chunk, so that a steady stream stays in one
+GAP_SECONDS: Final = (0.05, 0.1, 0.25, 1.0, 3.0, 10.0)
 RATE_RATIO: Final = (0.5, 0.9, 1.0, 1.1, 1.25, 2.0)
 LATENCY_SECONDS: Final = (0.2, 0.4, 0.7, 1.0, 1.5, 3.0, 5.0)
 DIAL_SECONDS: Final = (0.01, 0.05, 0.2, 1.0, 5.0)

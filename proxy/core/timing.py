@@ -19,11 +19,9 @@ from proxy.core.audio import AudioFormat
 from proxy.core.tally import AudioSeconds, Tables
 
 MARKS: Final = 320
-"""How many (audio position, time) pairs are kept: two minutes of a steady stream, a tenth of that of one in bursts; 5 KiB a session."""
+"""How many (audio position, time) pairs are kept: 25 s of a steady stream, half of that of one in bursts; 5 KiB a session."""
 FORGOTTEN: Final = 64  # at a time, once there are so many
-MARK_SPACING: Final = 0.5
-LONGEST_RUN: Final = 50
-NO_GAP: Final = (inf, -inf, 0)
+MARK_SPACING: Final = 0.1
 SHORTEST_PAUSE: Final = 0.02
 BEYOND: Final = 0.2
 """Seconds by which a vendor may round a position past the end of what it was sent."""
@@ -32,37 +30,28 @@ RATE_WINDOW: Final = 5.0
 
 
 class AudioClock:
-    """The client's audio: one `add` for each message. Seconds stay 0 where they cannot be told.
+    """The client's audio: one `add` for each message, a few additions each. Seconds stay 0 where they cannot be told."""
 
-    A run is messages of one length in one rhythm: their gaps fall into one bucket, on the same side of a pause and of a rush.
-    While it lasts, a message costs two comparisons and a few numbers; what a run adds up to is settled when it breaks, after
-    half a second of audio, and when somebody asks.
-    """
-
-    __slots__ = (
-        "_bucket", "_busy_until", "_bytes_per_second", "_chunk", "_gap", "_gap_bucket", "_gap_over", "_gap_upto", "_length", "_marks",
-        "_most", "_rate", "_run", "_run_from", "_seconds", "_settled", "_window_audio", "_window_start", "chunk_max", "chunk_min",
-        "first_at", "gap_max", "last_at", "lead_max", "seconds",
-    )
+    __slots__ = ("_bucket", "_busy_until", "_bytes_per_second", "_chunk", "_gap", "_last_length", "_marks", "_next_mark", "_pause", "_rate",
+                 "_seconds", "_window_audio", "_window_start", "chunk_max", "chunk_min", "chunks", "first_at", "gap_max", "last_at",
+                 "lead_max", "seconds")
 
     def __init__(self, audio_format: AudioFormat, seconds: AudioSeconds, tables: Tables) -> None:
         self._bytes_per_second = audio_format.bytes_per_second
         self.seconds = seconds
         self._chunk, self._gap, self._rate = tables.chunk, tables.gap, tables.rate
-        self._marks = Marks()
-        self._run = 0  # messages that are not settled,
-        self._most = LONGEST_RUN  # how many there may be,
-        self._run_from = 0.0  # the time of the one before them,
-        self._length = -1  # their length,
-        self._seconds = 0.0  # how long each is,
-        self._bucket = 0  # its place in the histogram,
-        self._gap_over, self._gap_upto, self._gap_bucket = NO_GAP  # and what gaps they have
-        self._settled = 0
+        self._last_length = -1
+        self._seconds = 0.0  # of a message of that length
+        self._bucket = 0  # and its place in the histogram
+        self._pause = inf  # a gap longer than this is out of the stream's rhythm
         self._busy_until = 0.0
+        self._next_mark = 0.0
+        self._marks = Marks()
         self._window_start = 0.0
         self._window_audio = 0.0
+        self.chunks = 0
         self.first_at: float | None = None
-        self.last_at = -inf
+        self.last_at = 0.0
         self.chunk_min = 0.0
         self.chunk_max = 0.0
         self.gap_max = 0.0
@@ -72,86 +61,63 @@ class AudioClock:
     def timed(self) -> bool:
         return self._bytes_per_second is not None
 
-    @property
-    def chunks(self) -> int:
-        return self._settled + self._run
-
     def add(self, length: int, now: float) -> None:
         """A message of `length` audio bytes came at `now`."""
-        gap = now - self.last_at
-        run = self._run
-        if length != self._length or not self._gap_over < gap <= self._gap_upto or run == self._most:
-            self._break(length, gap, now)
-            run = 0
-        self._run = run + 1
+        self.chunks += 1
+        if self.first_at is None:
+            self._begin(now)
+        else:
+            gap = now - self.last_at
+            table = self._gap
+            table.counts[bisect_left(table.bounds, gap)] += 1
+            table.total += gap
+            if gap > self.gap_max:
+                self.gap_max = gap
+            if gap > self._pause:
+                self._marks.add(self.seconds.read, self.last_at)  # what came before a pause did not come during it,
+                self._next_mark = 0.0  # nor did what comes after
         self.last_at = now
-        if gap > self.gap_max:
-            self.gap_max = gap if gap < inf else 0.0
+        if length != self._last_length:
+            self._measure(length)
+        if self._bytes_per_second is None:
+            return
+        duration = self._seconds
+        chunk = self._chunk
+        chunk.counts[self._bucket] += 1
+        chunk.total += duration
         busy = self._busy_until
-        busy = (busy if busy > now else now) + self._seconds
+        busy = (busy if busy > now else now) + duration
         self._busy_until = busy
         if busy - now > self.lead_max:
             self.lead_max = busy - now
+        self.seconds.read += duration
+        if self.seconds.read >= self._next_mark:
+            self._marks.add(self.seconds.read, now)
+            self._next_mark = self.seconds.read + MARK_SPACING
 
-    def _break(self, length: int, gap: float, now: float) -> None:
-        """Settles the run, and begins another with this message."""
-        self.settle()
-        if length != self._length:
-            self._measure(length)
-        if self.first_at is None:
-            self.first_at = self._window_start = self._run_from = now
-            self._marks.add(0.0, now)
-        else:
-            self._run_from = self.last_at
-            self._rhythm(gap)
+    def add_all(self, length: int, times: list[float]) -> None:
+        """Messages of one length, as they came one after the other."""
+        add = self.add
+        for now in times:
+            add(length, now)
 
-    def _rhythm(self, gap: float) -> None:
-        """What gaps go on with a run that has this one."""
-        bounds = self._gap.bounds
-        at = bisect_left(bounds, gap)
-        over, upto = bounds[at - 1] if at else -inf, bounds[at] if at < len(bounds) else inf
-        pause, rush = max(SHORTEST_PAUSE, 2 * self._seconds), self._seconds / 2
-        if not self.timed:
-            self._gap_over, self._gap_upto = over, upto
-        elif gap > pause:
-            # What came before a pause did not come during it, nor did what comes after: the next message begins anew.
-            self._gap_over, self._gap_upto = inf, -inf
-        elif gap <= rush:
-            self._gap_over, self._gap_upto = over, min(upto, rush)
-        else:
-            self._gap_over, self._gap_upto = max(over, rush), min(upto, pause)
-        self._gap_bucket = at
+    def _begin(self, now: float) -> None:
+        self.first_at = self._window_start = now
+        self._marks.add(0.0, now)
 
     def _measure(self, length: int) -> None:
-        self._length = length
+        self._last_length = length
         if self._bytes_per_second is not None:
             self._seconds = seconds = length / self._bytes_per_second
             self._bucket = bisect_left(self._chunk.bounds, round(seconds, 9))
             self.chunk_min = min(self.chunk_min or seconds, seconds)
             self.chunk_max = max(self.chunk_max, seconds)
-            self._most = max(1, min(LONGEST_RUN, round(MARK_SPACING / seconds))) if seconds else 1
-
-    def settle(self) -> None:
-        """Adds the run that is under way to the session's figures and the vendor's tables."""
-        run, self._run = self._run, 0
-        if not run:
-            return
-        gaps = run if self._settled else run - 1
-        self._settled += run
-        self._gap.counts[self._gap_bucket] += gaps
-        self._gap.total += self.last_at - self._run_from
-        self._run_from = self.last_at
-        if self.timed:
-            self._chunk.counts[self._bucket] += run
-            self._chunk.total += run * self._seconds
-            self.seconds.read += run * self._seconds
-            self._marks.add(self.seconds.read, self.last_at)
+            self._pause = max(SHORTEST_PAUSE, 2 * seconds)
 
     def untimed(self) -> None:
         """From here on bytes tell no seconds: what is sent can no longer be measured."""
-        self.settle()
         self._bytes_per_second = None
-        self._seconds, self._length, self._most = 0.0, -1, LONGEST_RUN
+        self._pause = inf
 
     def lead(self, now: float) -> float:
         """Seconds of audio that are ahead of real time."""
@@ -159,15 +125,13 @@ class AudioClock:
 
     def rate(self) -> float | None:
         """Audio seconds per second from the first message to the last one; None for less than a second of either."""
-        self.settle()
         if self.first_at is None or not self.timed:
             return None
         span = self.last_at - self.first_at + self._seconds
         return self.seconds.read / span if span >= 1.0 else None
 
     def tick(self, now: float) -> None:
-        """Once a second: settles, and closes a window of the rate."""
-        self.settle()
+        """Once a second: closes a window of the rate."""
         if self.first_at is None or not self.timed or now - self._window_start < RATE_WINDOW:
             return
         audio = self.seconds.read - self._window_audio
@@ -177,7 +141,6 @@ class AudioClock:
 
     def written_at(self, position: float) -> float | None:
         """When the audio at this position (seconds) went; None where that is not known."""
-        self.settle()
         if self.first_at is None or not self.timed or position > self.seconds.read + BEYOND:
             return None
         return self._marks.at(min(position, self.seconds.read), self._seconds, self.seconds.read, self.last_at)

@@ -9,13 +9,14 @@ Theory: RFC 6455 section 5.2 says what a header may look like. Practice: peers g
 told from noise. The scanner says `lost` once, with a reason, and looks no further; the relay goes on without it.
 
 Nearly every chunk that the network hands over is exactly one small frame, and nearly every audio frame is as long as the one
-before. `feed` has a way of its own for each: a run of equal frames is only counted down, and added to the traffic when it
-ends or when somebody asks (`settle`); everything that is not one whole frame goes through `_step`.
+before. A process that relays wakes up with cold caches for each of them, so that what costs is how much code and how many
+objects a frame touches, not how much it computes. `feed` therefore only notes the time of an equal frame, and keeps a small
+text; the sink gets them a few at a time, when a run of them ends, or when somebody asks (`settle`). Everything that is not
+one whole frame goes through `_step`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final, Protocol
 
 from proxy.core.tally import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Traffic
@@ -32,6 +33,8 @@ LARGEST_CONTROL: Final = 125
 SAMPLED: Final = 10
 """The head of one binary message in so many is asked for."""
 NO_RUN: Final = -1
+LONG_TEXT: Final = 2048
+"""Bytes of a text that does not wait for others."""
 LARGER: Final = 1 << 64  # stands for a length that the short way does not read
 
 _TYPES: Final = {OP_CONTINUATION: CONTINUATION, OP_TEXT: TEXT, OP_BINARY: BINARY, OP_CLOSE: CLOSE, OP_PING: PING, OP_PONG: PONG}
@@ -40,12 +43,11 @@ _TYPES: Final = {OP_CONTINUATION: CONTINUATION, OP_TEXT: TEXT, OP_BINARY: BINARY
 class Sink(Protocol):
     """Who is told. `now` is the time of the chunk that completed the frame."""
 
-    @property
-    def audio(self) -> Callable[[int, float], None]:
-        """Called with length and now for a whole binary message of which no byte was asked for: the hot path."""
+    def audio(self, length: int, times: list[float]) -> None:
+        """Whole binary messages of one length, of which no byte was asked for, with the time of each."""
 
     def text(self, payload: bytes, now: float) -> None:
-        """A whole, uncompressed text message in one frame: the other hot path."""
+        """A whole, uncompressed text message that came in one frame."""
 
     def message(self, opcode: int, length: int, payload: bytes | None, compressed: bool, now: float) -> None:
         """Any other text or binary message. `payload` is its unmasked text, or head; None where it was too large."""
@@ -67,32 +69,34 @@ def unmask(payload: bytes, mask: bytes) -> bytes:
 
 
 class FrameScanner:
-    """Scans one direction. `head` is how much of every tenth binary message is asked for.
+    """Scans one direction. `head` is how much of every tenth binary message is asked for, `gathered` how many small text
+    messages may wait for each other.
 
     `deflate` says that both ends agreed on permessage-deflate, which gives RSV1 a meaning (RFC 7692);
     compressed messages are kept whole, up to the bound of text, since nothing can be told of them otherwise.
     """
 
     __slots__ = (
-        "_audio", "_captured", "_compressed", "_done", "_first", "_frame_length", "_header", "_left", "_mask", "_message_length",
-        "_on_text", "_opcode", "_plain", "_run_full", "_run_head", "_run_left", "_run_length", "_run_size", "_text", "_want",
-        "binary_type", "deflate", "head", "is_lost", "sink", "traffic",
+        "_captured", "_compressed", "_done", "_first", "_frame_length", "_header", "_left", "_mask", "_message_length", "_opcode",
+        "_plain", "_run_head", "_run_left", "_run_length", "_run_size", "_text", "_texts", "_times", "_want", "binary_type", "deflate",
+        "gathered", "head", "is_lost", "sink", "traffic",
     )
 
     def __init__(self, sink: Sink, traffic: Traffic, binary_type: int = BINARY) -> None:
         self.sink = sink
-        self._audio = sink.audio
-        self._on_text = sink.text
+        self._times: list[float] = []  # of the run's frames that the sink has not seen
+        self._texts: list[tuple[bytes, float]] = []
         self.traffic = traffic
         self.binary_type = binary_type
         self.head = 0
+        self.gathered = 1
         self.deflate = False
         self.is_lost = False
         self._plain = True  # nothing is cut or open: the next chunk may be one whole frame
         self._run_size = NO_RUN  # of the chunk that each frame of the run is
         self._run_head = b""  # what each of them begins with: first byte, length
         self._run_length = 0
-        self._run_left = self._run_full = 0  # frames until the next sample: now, and when the run was last settled
+        self._run_left = 0  # frames until the next sample
         self._done = False  # a close has passed: what follows is no longer frames (RFC 6455 section 1.4)
         self._header: bytes | None = b""  # the cut header so far; None while inside a payload
         self._first = 0
@@ -113,7 +117,7 @@ class FrameScanner:
             left = self._run_left - 1
             if left:
                 self._run_left = left
-                self._audio(self._run_length, now)
+                self._times.append(now)
                 return
         self.traffic.wire_bytes += size
         if self._plain and size > 1:
@@ -134,7 +138,9 @@ class FrameScanner:
                     self.traffic.frames[TEXT] += 1
                     self.traffic.bytes[TEXT] += length
                     payload = data[start:]
-                    self._on_text(unmask(payload, data[start - 4 : start]) if second & 0x80 else payload, now)
+                    self._texts.append((unmask(payload, data[start - 4 : start]) if second & 0x80 else payload, now))
+                    if len(self._texts) >= self.gathered or length > LONG_TEXT:
+                        self.settle()
                     return
         self._scan(data, now)
 
@@ -145,23 +151,27 @@ class FrameScanner:
         traffic.frames[kind] = count = traffic.frames[kind] + 1
         traffic.bytes[kind] += length
         self._run_size, self._run_length = len(data) if length else NO_RUN, length
-        self._run_left = self._run_full = SAMPLED - (count - 1) % SAMPLED
+        self._run_left = SAMPLED - (count - 1) % SAMPLED
         masked = data[1] & 0x80
         self._run_head = data[: start - 4 if masked else start]
         if not length or (count % SAMPLED == 1 and self.head):
             payload = data[start : start + self.head]
             self.sink.message(OP_BINARY, length, unmask(payload, data[start - 4 : start]) if masked else payload, False, now)
         else:
-            self._audio(length, now)
+            self.sink.audio(length, [now])
 
     def settle(self) -> None:
-        """Adds the run that is under way to the traffic."""
-        run = self._run_full - self._run_left
-        if run:
-            self._run_full = self._run_left
-            self.traffic.frames[self.binary_type] += run
-            self.traffic.bytes[self.binary_type] += run * self._run_length
-            self.traffic.wire_bytes += run * self._run_size
+        """Hands over to the sink and the counts what was only noted."""
+        if self._times:
+            times, self._times = self._times, []
+            self.traffic.frames[self.binary_type] += len(times)
+            self.traffic.bytes[self.binary_type] += len(times) * self._run_length
+            self.traffic.wire_bytes += len(times) * self._run_size
+            self.sink.audio(self._run_length, times)
+        if self._texts:
+            texts, self._texts = self._texts, []
+            for payload, now in texts:
+                self.sink.text(payload, now)
 
     @property
     def at_boundary(self) -> bool:
@@ -177,8 +187,8 @@ class FrameScanner:
         self._plain = self.at_boundary and not self.is_lost and not self._done
 
     def stop(self) -> None:
-        """Looks no further."""
-        self.settle()
+        """Looks no further, and forgets what was only noted."""
+        self._times, self._texts = [], []
         self.is_lost, self._plain, self._run_size = True, False, NO_RUN
 
     def _step(self, data: bytes, at: int, now: float) -> int:
@@ -266,7 +276,7 @@ class FrameScanner:
         payload = bytes(self._text) if not whole or length <= LARGEST_TEXT else None
         self._opcode, self._compressed, self._text = 0, False, bytearray()
         if opcode == OP_BINARY and length and not payload and not compressed:
-            self._audio(length, now)
+            self.sink.audio(length, [now])
         else:
             self.sink.message(opcode, length, payload, compressed, now)
 

@@ -86,7 +86,7 @@ class Waiting(asyncio.Protocol):
 class Call:
     """`over(call)` is called once, when the session is at its end."""
 
-    __slots__ = ("_answered", "_client", "_over", "_splice", "_task", "_vendor", "_waiting", "failed", "session")
+    __slots__ = ("_answered", "_client", "_over", "_splice", "_task", "_vendor", "_waiting", "session")
 
     def __init__(self, session: Session, over: Callable[[Call], None]) -> None:
         self.session = session
@@ -97,7 +97,6 @@ class Call:
         self._splice: Splice | None = None
         self._task: asyncio.Task[None] | None = None
         self._answered = False  # the client has got the head of an answer
-        self.failed = False  # looking at bytes has raised
 
     @property
     def waiting(self) -> Waiting:
@@ -233,7 +232,6 @@ class Call:
         self.session.lost(side, how)
 
     def inspection_failed(self) -> None:
-        self.failed = True
         self.session.uninspected()
 
     def spliced_out(self) -> None:

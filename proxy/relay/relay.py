@@ -124,7 +124,7 @@ class Relay:
         except Exception as error:
             log.state("report_failed", logging.ERROR, error=error, session_id=session.session_id)
             report = _poor_report(session)
-        if call.failed:
+        if session.failed:
             self.ledger.inspection_error(session.vendor, "session")
         for code, times in (session.warnings | dict.fromkeys(session.facts, 1)).items():
             self.ledger.warned(session.listener, session.vendor, code, times)

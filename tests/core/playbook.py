@@ -144,24 +144,30 @@ class Play:
         route = vendor.route(path)
         endpoint = vendor.endpoints[route.endpoint] if route else None
         request = Request.of(path, dict(headers or {}))
-        self.session = Session("s-1", "main", vendor, endpoint, request, self.tables, self.now, WALL)
+        self._session = Session("s-1", "main", vendor, endpoint, request, self.tables, self.now, WALL)
+
+    @property
+    def session(self) -> Session:
+        """The session, having looked at all that it was fed."""
+        self._session.settle()
+        return self._session
 
     def wait(self, seconds: float) -> Self:
         self.now += seconds
         return self
 
     def opened(self, **headers: str) -> Self:
-        self.session.opened({name.replace("_", "-"): value for name, value in headers.items()}, self.now)
+        self._session.opened({name.replace("_", "-"): value for name, value in headers.items()}, self.now)
         return self
 
     def client(self, *data: bytes) -> Self:
         for chunk in data:
-            self.session.from_client.feed(chunk, self.now)
+            self._session.from_client.feed(chunk, self.now)
         return self
 
     def vendor(self, *data: bytes) -> Self:
         for chunk in data:
-            self.session.from_vendor.feed(chunk, self.now)
+            self._session.from_vendor.feed(chunk, self.now)
         return self
 
     def says(self, **message: Any) -> Self:
@@ -186,12 +192,12 @@ class Play:
         return self.vendor(close(code, reason))
 
     def lost(self, side: Side, how: Transport = Transport.EOF) -> Self:
-        self.session.lost(side, how)
+        self._session.lost(side, how)
         return self
 
     def tick(self, sample: TcpSample | None = None, buffered: tuple[int, int] = (0, 0), lag: float = 0.0) -> Self:
-        self.session.tick(self.now, sample, buffered, lag)
+        self._session.tick(self.now, sample, buffered, lag)
         return self
 
     def end(self, correlation: Mapping[str, tuple[str, ...]] | None = None) -> Report:
-        return report_of(self.session, self.now, correlation)
+        return report_of(self._session, self.now, correlation)

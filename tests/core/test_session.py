@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from proxy.core.deflate import LARGEST_MESSAGE
 from proxy.core.session import UNKNOWN_ENDPOINT
+from proxy.core.timing import ResultClock
 from proxy.core.verdict import Category, Inspection, Outcome, Owner, Phase, Retry, Side, Transport
 from proxy.core.wire import LARGEST_TEXT
 
@@ -34,6 +35,7 @@ def test_ready_with_the_vendors_hello() -> None:
     session = play.session
     assert (session.ready_at, session.claim.ready, session.answered_at) == (None, False, 100.2)
     play.hears(type="Hello", id="c-1", expires=1_800_000_300).wait(1).hears(type="Hello", id="c-2", expires=1_800_000_600)
+    session.settle()
     assert session.ready_at == pytest.approx(100.3)
     assert (session.claim.ready, session.connection_id, session.expires_at) == (True, "c-1", 1_800_000_600.0)
     assert sum(play.tables.ready.counts) == 1
@@ -58,6 +60,45 @@ def test_what_we_refuse_is_ours() -> None:
     assert play.session.ending.initiated_by is play.session.ending.ended_by is Side.SIDECAR
 
 
+@pytest.mark.parametrize("after", [
+    lambda play: play.client_closes(),
+    lambda play: play.says(type="Finish"),
+    lambda play: play.lost(Side.CLIENT),
+    lambda play: play.client(frame(BINARY, b"", masked=True)),
+])
+def test_what_the_vendor_said_before_counts_before_what_the_client_does(after: Callable[[Play], Play]) -> None:
+    """Small messages wait for each other; their order among what else happens is kept."""
+    play = Play(V1).opened().hears(type="Error", code=7, message="No audio came")
+    seen = [play._session.ending.fatal_error]
+    after(play)
+    seen.append(play._session.ending.fatal_error)
+    assert seen == [False, True]
+    assert play._session.ending.initiated_by is Side.VENDOR
+
+
+def test_no_more_than_a_few_messages_wait_and_no_large_one() -> None:
+    play = Play(V1).opened()
+    for number in range(1, 8):
+        play.hears(type="Trouble", message="x")
+        assert play._session.warnings == {}, number
+    play.hears(type="Trouble", message="x")
+    assert play._session.warnings == {"Trouble": 8}
+    play.hears(type="Trouble", message="x" * 3000)
+    assert play._session.warnings == {"Trouble": 9}
+    play.hears(type="Trouble", message="x").tick()
+    assert play._session.warnings == {"Trouble": 10}
+
+
+def test_looking_that_raises_blinds_the_session_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    play = Play(V1).opened().hears(type="Results", final=True, text="a")
+    monkeypatch.setattr(ResultClock, "add", None)
+    play.tick()
+    assert play._session.failed
+    assert play._session.inspection is Inspection.LOST
+    report = play.hears(type="Results", final=True, text="b").vendor_closes(1000).end()
+    assert report.inspection is Inspection.LOST
+
+
 # The client's side
 
 
@@ -65,10 +106,9 @@ def test_audio_is_timed_and_its_level_looked_at() -> None:
     play = Play(V1).opened().speaks(1.0).speaks(2.0, sample=b"\x00\x00").speaks(1.0)
     session = play.session
     assert session.clock.chunks == 40
-    session.settle()
     assert session.audio.read == pytest.approx(4.0)
-    # Chunks 1, 11, 21 and 31 are looked at, and speak for those since the last one: 11 and 21 are silent.
-    assert session.audio.silent == pytest.approx(2.0)
+    # Chunks 1, 11, 21 and 31 are looked at: between 11 and 21, which are silent both, nobody spoke.
+    assert session.audio.silent == pytest.approx(1.0)
     assert session.facts == {}
 
 

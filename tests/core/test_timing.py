@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from proxy.core.audio import UNTIMED, AudioFormat
 from proxy.core.tally import AudioSeconds, Tables
-from proxy.core.timing import BEYOND, MARK_SPACING, MARKS, RATE_WINDOW, AudioClock, ResultClock
+from proxy.core.timing import BEYOND, MARKS, RATE_WINDOW, AudioClock, ResultClock
 
 RATE = 16000
 START = 1000.0
@@ -62,7 +62,6 @@ def test_a_steady_stream() -> None:
     clock = line.clock
     assert clock.timed
     assert clock.chunks == 100
-    clock.settle()
     assert clock.first_at == START + 0.1
     assert clock.last_at == pytest.approx(START + 10.0)
     assert clock.chunk_min == clock.chunk_max == 0.1
@@ -84,7 +83,6 @@ def test_chunks_of_different_length() -> None:
     for seconds in (0.05, 0.02, 1.0, 0.02):
         line.now += seconds
         line.send(seconds)
-    line.clock.settle()
     assert (line.clock.chunk_min, line.clock.chunk_max) == (0.02, 1.0)
     chunk = line.tables.chunk
     assert [chunk.counts[chunk.bounds.index(bound)] for bound in (0.02, 0.05, 1.0)] == [2, 1, 1]
@@ -181,26 +179,14 @@ def test_audio_that_can_no_longer_be_timed() -> None:
     assert line.clock.written_at(1.0) is None
 
 
-@given(st.lists(st.tuples(st.sampled_from([0.02, 0.1]), st.sampled_from([0.0, 0.02, 0.1, 0.11, 0.4]), st.booleans()), max_size=60))
-def test_runs_add_up_to_what_was_sent(messages: list[tuple[float, float, bool]]) -> None:
-    """However messages fall into runs, and whenever somebody asks: nothing is counted twice or forgotten."""
-    line = Line()
-    for seconds, gap, asked in messages:
-        line.now += gap
-        line.send(seconds)
-        if asked:
-            line.clock.settle()
-    line.clock.settle()
-    line.clock.settle()
-    chunk, gaps = line.tables.chunk, line.tables.gap
-    assert line.clock.chunks == sum(chunk.counts) == len(messages)
-    assert sum(gaps.counts) == max(0, len(messages) - 1)
-    assert line.audio.read == pytest.approx(sum(seconds for seconds, _, _ in messages))
-    assert chunk.total == pytest.approx(line.audio.read)
-    assert gaps.total == pytest.approx(sum(gap for _, gap, _ in messages[1:]))
-    for bound, count in zip(gaps.bounds, gaps.counts, strict=False):
-        low = gaps.bounds[gaps.bounds.index(bound) - 1] if bound != gaps.bounds[0] else -1.0
-        assert count == sum(low < gap <= bound for _, gap, _ in messages[1:])
+def test_many_at_once_are_as_many_one_by_one() -> None:
+    one, other = Line(), Line()
+    times = [START + 0.1 * n for n in range(1, 8)]
+    for now in times:
+        one.clock.add(3200, now)
+    other.clock.add_all(3200, times)
+    assert (one.clock.chunks, one.audio.read, one.clock.lead_max, one.tables.gap.counts) == (
+        other.clock.chunks, other.audio.read, other.clock.lead_max, other.tables.gap.counts)
 
 
 # When a position went
@@ -252,9 +238,9 @@ def test_positions_before_a_short_last_message() -> None:
 @pytest.mark.parametrize("chunk", [0.02, 0.1])
 def test_what_is_older_than_the_ring_is_not_known(chunk: float) -> None:
     line = Line()
-    line.steady(chunk, 400.0)
+    line.steady(chunk, 120.0)
     end = line.ends[-1]
-    kept = MARKS * MARK_SPACING
+    kept = MARKS * 0.1
     assert line.clock.written_at(end - 1.3 * kept) is None
     assert line.clock.written_at(0.0) is None
     assert line.worst(grid(end - 0.9 * kept, end)) < 0.002

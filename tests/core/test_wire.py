@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -28,9 +28,8 @@ class Seen:
     def __init__(self) -> None:
         self.events: list[tuple[Any, ...]] = []
 
-    @property
-    def audio(self) -> Callable[[int, float], None]:
-        return lambda length, now: self.events.append(("audio", length))
+    def audio(self, length: int, times: list[float]) -> None:
+        self.events += [("audio", length)] * len(times)
 
     def text(self, payload: bytes, now: float) -> None:
         self.message(OP_TEXT, len(payload), payload, False, now)
@@ -56,6 +55,7 @@ def scan(*chunks: bytes, deflate: bool = False) -> tuple[list[tuple[Any, ...]], 
     made, seen = scanner(deflate)
     for chunk in chunks:
         made.feed(chunk, 1.0)
+    made.settle()
     return seen.events, made.traffic
 
 
