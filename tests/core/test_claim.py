@@ -62,6 +62,21 @@ def test_without_own_headers_it_cannot_be_told_what_was_in_between() -> None:
     assert refused(headers={"server": "x"}, body=b"<html>", of=profile()).in_between is None
 
 
+@pytest.mark.parametrize(("vendor", "headers", "body", "html", "by"), [
+    (profile(), {"server": "x"}, b"<HTML>", True, Side.UNKNOWN),
+    (profile(), None, b"\n<!doctype html>", True, Side.UNKNOWN),
+    (profile(), {"server": "x"}, b"words", False, Side.VENDOR),
+    (profile(), {}, b"", False, Side.VENDOR),
+    (VENDOR, {"x-id": "1"}, b"<html>", False, Side.VENDOR),
+    (VENDOR, {"server": "x"}, b"<html>", True, Side.NETWORK),
+])
+def test_a_page_without_a_sign_of_the_vendors_may_be_from_anybody(
+    vendor: Profile, headers: dict[str, str] | None, body: bytes, html: bool, by: Side
+) -> None:
+    claim = refused(502, headers, body, vendor)
+    assert (claim.html, claim.answered_by) == (html, by)
+
+
 @pytest.mark.parametrize("body", [b"plain words", b'["plain words"]', b'{"else":"plain words"}'])
 def test_a_body_of_another_shape_is_heard_as_text(body: bytes) -> None:
     claim = refused(body=body)

@@ -73,6 +73,10 @@ def rule_for(when: Any, what: Claim) -> bool:
     ({"http_status": 403, "in_between": True}, claim(http_status=403), False),
     ({"http_status": 403, "in_between": False}, claim(http_status=403), True),
     ({"http_status": 403}, claim(http_status=403, in_between=True), False),
+    ({"http_status": 403, "html": True}, claim(http_status=403, html=True), True),
+    ({"http_status": 403, "html": True}, claim(http_status=403), False),
+    ({"http_status": 403, "html": False}, claim(http_status=403), True),
+    ({"http_status": 403}, claim(http_status=403, html=True), False),
     ({"phase": "websocket_runtime"}, claim(phase=Phase.WEBSOCKET_RUNTIME), True),
     ({"phase": "websocket_runtime"}, claim(), False),
 ])

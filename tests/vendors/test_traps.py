@@ -17,6 +17,7 @@ FLUX = "/v2/listen"
 PING = "keepalive ping timeout"
 CHUNK = "Input Duration Violation: 20.0 ms. Expected between 50 and 1000 ms"
 RATE = "Audio Transmission Rate Exceeded: Received 314.9 sec. audio in 1.3 sec"
+PAGE = "<html><head><title>Sorry</title></head></html>"
 EMPTY = '{"type":"Metadata","duration":0,"channels":0}'
 CLIENT = Side.CLIENT
 
@@ -101,6 +102,14 @@ SEEN: list[tuple[str, dict[str, Any], str]] = [
     ("deepgram", {"http_status": 401, "headers": {"via": "1.1 squid"}, "body": "<!DOCTYPE html>"}, "network network backoff"),
     ("deepgram", {"http_status": 403, "headers": {"server": "x"}, "body": '{"message":"Forbidden"}'}, "network network backoff"),
     ("assemblyai", {"http_status": 401, "body": '{"error":"Authentication error"}'}, "auth operator after_fix"),
+    # A page in front of a vendor whose own answers bear no sign: nobody is accused.
+    *(("assemblyai", {"http_status": status, "body": PAGE}, "unavailable unknown backoff") for status in (502, 503, 504)),
+    ("assemblyai", {"http_status": 500, "headers": {"server": "nginx"}, "body": PAGE}, "unclassified unknown backoff"),
+    ("assemblyai", {"http_status": 429, "body": PAGE}, "unclassified unknown backoff"),
+    *(("assemblyai", {"http_status": status, "body": PAGE}, "unclassified unknown after_fix") for status in (400, 401, 402, 403, 404)),
+    ("assemblyai", {"http_status": 511, "body": PAGE}, "network operator after_fix"),
+    ("deepgram", {"http_status": 502, "headers": {"dg-request-id": "a"}, "body": PAGE}, "unavailable vendor backoff"),
+    ("deepgram", {"http_status": 502, "body": PAGE}, "network network backoff"),
     ("assemblyai", {"http_status": 422, "body": '{"detail":[{"msg":"Field required"}]}'}, "invalid_request client after_fix"),
     # Below WebSocket.
     ("deepgram", {"transport": Transport.RESET, "ended_by": Side.NETWORK}, "network network immediate"),
@@ -159,6 +168,17 @@ def test_words_and_frames_tell_the_vendor(facts: dict[str, Any], vendor: str) ->
 def test_what_all_fits_share_is_said_without_a_vendor() -> None:
     got = verdict(http_status=401)
     assert (got.vendor, got.code, got.category, got.owner, got.retry) == (None, "unclassified", "auth", "operator", "after_fix")
+
+
+@pytest.mark.parametrize(("status", "expected"), [(503, "unclassified unknown backoff"), (403, "unclassified unknown after_fix")])
+def test_a_page_tells_no_vendor(status: int, expected: str) -> None:
+    assert vendors(http_status=status, body=PAGE) == ["assemblyai", "deepgram"]
+    assert " ".join(meaning(http_status=status, body=PAGE)) == expected
+
+
+def test_who_gave_a_page_is_not_known() -> None:
+    got = verdict("assemblyai", http_status=502, body=PAGE)
+    assert (got.initiated_by, got.ended_by, got.outcome) == (Side.UNKNOWN, Side.UNKNOWN, Outcome.REFUSED_BY_VENDOR)
 
 
 def test_keys_in_texts_do_not_come_out() -> None:
