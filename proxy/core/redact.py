@@ -34,7 +34,7 @@ _NAME: Final = (
     r"(?:token|secret|passw(?:or)?d|passphrase|pwd|jwt|callback|cookie|credentials?|authorization|auth_header_value|sec-websocket-protocol"
     r"|(?:api|session|access|private|secret)[-_ ]?key|(?<![a-z0-9])key|(?<![a-z])sig(?:nature)?|x-amz-[a-z0-9-]{1,30})"
 )
-_SCHEME: Final = r"(?:token|bearer|basic|digest|elsa)"
+_SCHEME: Final = r"(?:token|bearer|basic|digest)"
 _NAMED: Final = re.compile(_NAME + r"\Z", re.IGNORECASE)
 _HEADER_LINE: Final = re.compile(r"((?:authorization|cookie|sec-websocket-protocol)[ \t]{0,4}:)[^\r\n]+", re.IGNORECASE)
 _PAIR: Final = re.compile(
@@ -46,6 +46,11 @@ _PAIR: Final = re.compile(
     re.IGNORECASE,
 )
 _SCHEMED: Final = re.compile(rf"(?<![a-z0-9])((?:{_SCHEME}\s{{1,4}}){{1,3}})([^\s&\"'<>]+)", re.IGNORECASE)
+_AFTER_A_SPACE: Final = re.compile(r"""(?<=\s)[\w.~+/=-]{8,}(?=[\s"'<>,;:!?)\]}]|\Z)""", re.ASCII)
+"""What may be the credential of any scheme, as RFC 9110 has its characters (`token68`)."""
+_TURN: Final = re.compile(r"(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])")
+_MOST_TURNS: Final = 2
+"""Changes between letters and digits in one part of a name: `listenV1Message` has two, a key soon more."""
 _PROSE: Final = frozenset({
     "a", "an", "and", "are", "as", "at", "auth", "authentication", "authorization", "bucket", "but", "by", "cannot", "could", "count",
     "credentials", "does", "error", "expired", "for", "from", "has", "have", "header", "in", "invalid",
@@ -75,7 +80,8 @@ def redact(text: str) -> str:
     text = _printable(_HEADER_LINE.sub(rf"\1 {MARK}", text))
     text = _RELATIVE.sub(lambda m: _query(m[0]), _URL.sub(_url, text))
     text = _PAIR.sub(lambda m: f"{m[1]}{m[m.lastindex or 1] if m.lastindex != 1 else ''}{MARK}", text)
-    text = _patterns(_SCHEMED.sub(lambda m: m[0] if m[2].rstrip(".,:;!)]").lower() in _PROSE else m[1] + MARK, text))
+    text = _SCHEMED.sub(lambda m: m[0] if m[2].rstrip(".,:;!)]").lower() in _PROSE else m[1] + MARK, text)
+    text = _patterns(_AFTER_A_SPACE.sub(lambda m: MARK if _like_a_credential(m[0]) else m[0], text))
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
@@ -140,3 +146,8 @@ def _patterns(text: str) -> str:
 def _like_a_key(run: str) -> bool:
     """Names and paths are made of words with a number at their end; keys are not. A UUID is an id."""
     return not all(_WORD.fullmatch(part) for part in re.split(r"[-_/+=]", _UUID.sub("", run)))
+
+
+def _like_a_credential(word: str) -> bool:
+    """Whatever scheme stands before it. A shorter word than a key that is known by its looks alone, so it must look wilder."""
+    return _like_a_key(word) and any(len(_TURN.findall(part)) > _MOST_TURNS for part in re.split(r"[-_/+=.~]", _UUID.sub("", word)))

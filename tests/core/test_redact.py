@@ -24,6 +24,8 @@ LONG_KEYS = st.builds(
     _long, st.randoms(use_true_random=False).map(lambda r: bytes(r.getrandbits(8) for _ in range(r.randint(20, 48)))), st.integers(0, 2)
 )
 """Known for keys by their looks alone."""
+SCHEMED_KEYS = st.from_regex(r"[A-Za-z]{1,4}[0-9]{1,3}[a-z]{1,5}[0-9][A-Za-z]{2,5}", fullmatch=True).filter(lambda key: len(key) >= 8)
+"""Too short to be known without a scheme, which may have any name."""
 TEXTS = st.text(max_size=60)
 
 PLACES = [
@@ -47,7 +49,6 @@ PLACES = [
     "no project for key '{}'",
     "password = {}",
     "Bearer {}",
-    "got ELSA {} here",
     "used oak_{} there",
     "used sk-{} there",
     "eyJ{}.eyJhIjoxfQ.c2ln",
@@ -65,6 +66,12 @@ def test_a_planted_key_never_survives(place: str, key: str, before: str, after: 
 def test_a_long_key_needs_no_name_beside_it(key: str, before: str, after: str) -> None:
     assert key not in redact(f"{before} {key} {after}")
     assert key.rstrip("=") not in redact_target(f"/v1/listen?model={quote(key)}")
+
+
+@given(scheme=st.from_regex(r"[A-Z][A-Za-z0-9-]{1,15}", fullmatch=True), key=SCHEMED_KEYS, before=TEXTS)
+@pytest.mark.parametrize("place", ["got {} {} here", 'value "{} {}"', "{} {}.", "({}  {})", "{} {}"])
+def test_a_credential_is_known_after_any_scheme(place: str, scheme: str, key: str, before: str) -> None:
+    assert key not in redact(f"{before} {place.format(scheme, key)}")
 
 
 @given(key=LONG_KEYS, length=st.integers(4000, 4200))
@@ -97,6 +104,10 @@ def test_any_text_comes_out_short_and_on_one_line(text: str) -> None:
         "/v1/projects/demo/recordings/listen?model=nova-2-conversationalai&keyterm=two%20words&tag",
         "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)",
         "keywords: snow, monkeys: two",
+        "got ListenV1MediaMessage on 2026-01-01T10:00:00Z from py3-none-any, cp311-manylinux2014",
+        "model gpt-4o-mini-2024-07-18, nova-2-phonecall, universal-3-pro, flux-general-en, sox_ng 14.4.2",
+        "Received 314.9 sec. audio in 1.312326 sec, [Errno 1094995529] at 0x7ffd, HTTP/1.1 503, OAuth2Client, RFC6455, utf-8",
+        "encoding pcm_s16le at 16000Hz, ogg-opus, mp3_44100_128",
     ],
 )
 def test_what_is_no_key_stays(text: str) -> None:
