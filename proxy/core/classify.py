@@ -5,8 +5,8 @@ text is the vendor's fixed sentence). The first rule that fits wins, the vendor'
 beat numbers, which mean one thing here and another there: a common rule about words goes before a vendor's about a bare
 number. When none of the vendor's fits, but several cannot be told apart, the verdict is what all of them share: to name
 one of them would be a guess. A vendor's rules are about what the vendor said: they never read a close frame of the
-client's, the answer of something in between, or a page that anybody may have sent, as the vendor's word. This module never looks at measurements; whether a
-claim is true is the evidence's question.
+client's, the answer of something in between, or a page that anybody may have sent, as the vendor's word. This module never
+looks at measurements; whether a claim is true is the evidence's question.
 """
 
 from __future__ import annotations
