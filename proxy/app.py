@@ -29,6 +29,7 @@ from proxy.telemetry.ledger import Ledger
 from proxy.telemetry.metrics import Metrics
 
 LOOPS: Final = ("auto", "asyncio", "uvloop")
+GC_THRESHOLD: Final = (20_000, 20, 20)
 
 
 def build() -> str:
@@ -155,9 +156,11 @@ async def serve(settings: Settings) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, app.drain)
         loop.add_signal_handler(signal.SIGINT, app.drain, True)
-        # What start-up made stays; collecting it over and over would only stop the loop.
+        # What start-up made stays; collecting it over and over would only stop the loop. Sessions make few cycles: the
+        # collector may look for them rarely.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*GC_THRESHOLD)
         log.state("ready", listeners={bound.name: f"{bound.host}:{bound.port}" for bound in app.bound}, version=build())
         await app.drained.wait()
         log.state("stopped")

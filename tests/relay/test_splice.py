@@ -42,7 +42,7 @@ def test_a_fin_leaves_the_other_way_open(loop: str) -> None:
             assert await vendor.rest() == b""
             await vendor.send(b"\x81\x02{}" * 1000)
             assert await client.exactly(4000) == b"\x81\x02{}" * 1000
-            assert not the_call(relay).failed
+            assert not the_call(relay).session.failed
             vendor.fin()
             assert await client.rest() == b""
             report = await relay.report()
