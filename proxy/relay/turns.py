@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 
 class Turns:
-    """`add` is called on the loop; pieces are done in order and must not raise."""
+    """`add` is called on the loop. Pieces are done in order; one that raises is the loop's to tell of, and the next has its turn."""
 
     def __init__(self) -> None:
         self._waiting: deque[Callable[[], None]] = deque()
@@ -25,7 +25,8 @@ class Turns:
             asyncio.get_running_loop().call_soon(self._turn)
 
     def _turn(self) -> None:
-        self._waiting.popleft()()
+        piece = self._waiting.popleft()
         self._armed = bool(self._waiting)
         if self._armed:
             asyncio.get_running_loop().call_soon(self._turn)
+        piece()

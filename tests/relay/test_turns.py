@@ -40,3 +40,25 @@ def test_what_is_added_later_has_its_turn_too() -> None:
 
     run(main())
     assert seen == ["inner", "later"]
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_piece_that_raises_stops_no_other(loop: str) -> None:
+    seen: list[object] = []
+
+    def bad(number: int) -> None:
+        raise ArithmeticError(number)
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: seen.append(str(context["exception"])))
+        turns, done = Turns(), asyncio.Event()
+        for piece in (lambda: bad(1), lambda: seen.append("good"), lambda: bad(2), done.set):
+            turns.add(piece)
+        await done.wait()
+        done.clear()
+        for piece in (lambda: bad(3), done.set):  # as the first of a new lump
+            turns.add(piece)
+        await done.wait()
+
+    run(main(), loop)
+    assert seen == ["1", "good", "2", "3"]
