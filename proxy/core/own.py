@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.core.classify import Meaning
-from proxy.core.verdict import DEFAULTS, Category, Owner, Retry
+from proxy.core.verdict import DEFAULTS, Category, Owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,6 @@ class Own:
     category: Category
     hint: str
     owner: Owner | None = None
-    retry: Retry | None = None
 
 
 OWN: Final = {
@@ -39,4 +38,4 @@ def own_meaning(code: str) -> Meaning:
     """What one of our own codes means."""
     own = OWN[code]
     owner, retry = DEFAULTS[own.category]
-    return Meaning(code, code, own.category, own.owner or owner, own.retry or retry, hint=own.hint)
+    return Meaning(code, code, own.category, own.owner or owner, retry, hint=own.hint)

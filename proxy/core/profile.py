@@ -28,6 +28,13 @@ def _phrases(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _lower_case(value: dict[str, str]) -> dict[str, str]:
+    for name in value:
+        if name != name.lower():
+            raise ValueError(f"encodings are compared in lower case: write {name.lower()!r}, not {name!r}")
+    return value
+
+
 Strings = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Phrases = Annotated[Strings, AfterValidator(_phrases)]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
@@ -54,8 +61,8 @@ class Audio(Strict):
     encoding: Declared
     sample_rate: Declared
     channels: Declared = Declared(default="1")
-    formats: dict[str, Literal["pcm_s16le", "pcm_s32le", "mulaw", "alaw", "opaque"]]
-    """The vendor's name of an encoding to ours. `opaque` (compressed or in a container) cannot be timed."""
+    formats: Annotated[dict[str, Literal["pcm_s16le", "pcm_s32le", "mulaw", "alaw", "opaque"]], AfterValidator(_lower_case)]
+    """The vendor's name of an encoding, in lower case, to ours. `opaque` (compressed or in a container) cannot be timed."""
 
 
 class Limits(Strict):
@@ -248,7 +255,7 @@ class Profile(Strict):
     vendor: Slug
     title: str
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    """Where the packaged settings listen for this vendor."""
+    """Where a listener for this vendor listens, on loopback, if the settings do not say."""
     sources: dict[str, str] = {}
     own_headers: Strings = ()
     """Headers that every answer of the vendor itself bears."""

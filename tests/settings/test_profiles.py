@@ -68,6 +68,8 @@ def test_the_profile_of_the_tests_is_whole(folder: Path) -> None:
         ("endpoint: v1, upstream", "endpoint: v3, upstream", ["6: routes.0.endpoint: no endpoint 'v3'; there are ['v1']"]),
         ("ready: handshake", "ready: soon", ["10: endpoints.v1.ready: should be 'handshake' or 'message', not 'soon'"]),
         ("{query: rate}", "{qurey: rate}", ["11: endpoints.v1.audio.sample_rate.qurey: unknown key; did you mean 'query'?"]),
+        ("formats: {linear16:", "formats: {Linear16:",
+         ["11: endpoints.v1.audio.formats: encodings are compared in lower case: write 'linear16', not 'Linear16'"]),
         ("{default: linear16}", "{default: 16}", ["11: endpoints.v1.audio.encoding.default: should be text: write it in quotes"]),
         ("hint: Slow down.", "", ["13: rules.0: a rule needs code, category and hint (or one_of)"]),
         ("audio_pacing", "audio_packing", [13]),
