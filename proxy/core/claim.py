@@ -6,7 +6,6 @@ the classifier's business, whether it is true the evidence's. `None` means "not 
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -54,11 +53,11 @@ class Claim:
     end_sent: bool | None = None
 
     def refused(self, profile: Profile, status: int | None, headers: Mapping[str, str] | None, body: bytes | None) -> None:
-        """The vendor's answer was no 101. Headers by any case; `None` where they are not known."""
+        """The vendor's answer was no 101. Headers by any case; `None` where they are not known. The body is unpacked already."""
         self.http_status = status
         self.headers = None if headers is None else {name.lower(): value for name, value in headers.items()}
         known = self.headers or {}
-        plain = _plain(body or b"", known.get("content-encoding", ""))
+        plain = (body or b"")[:BODY_LIMIT]
         text = plain.decode("utf-8", "replace")
         self.html = text.lstrip()[:15].lower().startswith(("<!doctype", "<html", "<head"))
         for name in profile.error_headers:
@@ -108,17 +107,6 @@ class Claim:
         """`Retry-After` in seconds; the form with a date is left alone, since it needs a wall clock."""
         value = (self.headers or {}).get("retry-after", "")
         return float(value) if value.isascii() and value.isdigit() and len(value) < 8 else None
-
-
-def _plain(body: bytes, encoding: str) -> bytes:
-    """The head of a body. What cannot be unpacked here (br, zstd) is nothing: better no words than wrong ones."""
-    if encoding.lower() in ("", "identity"):
-        return body[:BODY_LIMIT]
-    try:
-        # 32 + 15: a zlib or a gzip header, whichever is there.
-        return zlib.decompressobj(47).decompress(body[:BODY_LIMIT], BODY_LIMIT)
-    except zlib.error:
-        return b""
 
 
 def _told(profile: Profile, body: bytes) -> Told | None:

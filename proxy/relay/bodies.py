@@ -10,9 +10,11 @@ LOOKED_AT: Final = 4096
 
 
 def beginning(data: bytes, encoding: str) -> bytes:
-    """The first bytes of a body with this Content-Encoding; as they are where it is unknown or broken."""
+    """The first bytes of a body with this Content-Encoding; none where it is unknown or broken: better no words than wrong ones."""
     name = encoding.strip().lower()
     try:
+        if name in ("", "identity"):
+            return data[:LOOKED_AT]
         if name in ("gzip", "x-gzip", "deflate"):
             return zlib.decompressobj(47 if name != "deflate" or data[:1] == b"\x78" else -15).decompress(data, LOOKED_AT)
         if name == "br":
@@ -21,4 +23,4 @@ def beginning(data: bytes, encoding: str) -> bytes:
             return bytes(brotli.Decompressor().process(data, output_buffer_limit=LOOKED_AT)[:LOOKED_AT])
     except Exception:  # each library has an error of its own for broken data, and all mean the same here
         return b""
-    return data[:LOOKED_AT]
+    return b""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,20 +85,12 @@ def test_a_profile_without_a_body_shape_hears_text() -> None:
     assert refused(body=b'{"message":"x"}', of=profile()).said == [" message x "]
 
 
-@pytest.mark.parametrize(("encoding", "body"), [("gzip", gzip.compress(BODY)), ("deflate", zlib.compress(BODY)), ("Identity", BODY)])
-def test_a_packed_body_is_read(encoding: str, body: bytes) -> None:
-    assert refused(headers={"content-encoding": encoding}, body=body).told.server_code == "NOPE"
+def test_of_a_body_only_the_beginning_is_looked_at() -> None:
+    assert refused(body=b'{"code":"' + b"a" * BODY_LIMIT + b'"}').told == Told()
 
 
-@pytest.mark.parametrize("encoding", ["br", "zstd"])
-def test_what_cannot_be_unpacked_says_nothing(encoding: str) -> None:
-    assert refused(headers={"content-encoding": encoding}, body=b"\x1b\x2d\x00words").said == []
-
-
-def test_a_packed_body_cannot_fill_the_memory() -> None:
-    bomb = gzip.compress(b'"' + b"a" * 50_000_000)
-    assert len(bomb) > BODY_LIMIT
-    assert len(refused(headers={"content-encoding": "gzip"}, body=bomb).said[0]) < BODY_LIMIT
+def test_a_body_is_text_whatever_the_headers_say() -> None:
+    assert refused(headers={"content-encoding": "gzip"}, body=BODY).told.server_code == "NOPE"
 
 
 def test_only_so_much_is_kept() -> None:

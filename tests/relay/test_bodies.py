@@ -18,7 +18,7 @@ DEFLATED = RAW_DEFLATE.compress(TEXT) + RAW_DEFLATE.flush()
 
 
 @pytest.mark.parametrize(("data", "encoding"), [
-    (TEXT, ""), (TEXT, "identity"), (TEXT, "unknown"), (gzip.compress(TEXT), "gzip"), (gzip.compress(TEXT), " X-GZIP "),
+    (TEXT, ""), (TEXT, "identity"), (TEXT, " Identity"), (gzip.compress(TEXT), "gzip"), (gzip.compress(TEXT), " X-GZIP "),
     (zlib.compress(TEXT), "deflate"), (DEFLATED, "deflate"), (brotli.compress(TEXT), "br"),
 ])
 def test_it_is_read(data: bytes, encoding: str) -> None:
@@ -36,6 +36,13 @@ def test_a_bomb_gives_no_more_than_is_looked_at(compress: object, encoding: str)
 def test_a_beginning_of_a_body_has_a_beginning(encoding: str) -> None:
     whole = {"gzip": gzip.compress, "deflate": zlib.compress, "br": brotli.compress}[encoding](TEXT * 3)
     assert (TEXT * 3).startswith(beginning(whole[:-6], encoding))
+
+
+@pytest.mark.parametrize(("data", "encoding"), [
+    (TEXT, "zstd"), (TEXT, "unknown"), (TEXT, "gzip, br"), (TEXT, "gzip"), (TEXT, "deflate"), (TEXT, "br"), (gzip.compress(TEXT), "br"),
+])
+def test_what_cannot_be_unpacked_says_nothing(data: bytes, encoding: str) -> None:
+    assert beginning(data, encoding) == b""
 
 
 @given(st.binary(max_size=300), st.sampled_from(["gzip", "x-gzip", "deflate", "br", "", "zstd"]))
