@@ -7,11 +7,14 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import gzip
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Final, Literal
 
+import brotli
 from websockets.datastructures import Headers
 from websockets.http11 import Response
 
@@ -21,6 +24,9 @@ Act = Callable[[Line], Awaitable[Response | None]]
 
 SLOW_SECONDS: Final = 3.0
 """The handshake of `slow-handshake`: beyond the 1 s that some SDKs allow, within the 10 s of the others."""
+
+
+_PACK: Final[Mapping[str, Callable[[bytes], bytes]]] = {"br": brotli.compress, "gzip": partial(gzip.compress, mtime=0)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +39,13 @@ class Fault:
 
 
 def answer(line: Line, status: int, headers: Mapping[str, str], body: bytes) -> Response:
-    """An HTTP answer; the body is gzipped where the client allows it and it is JSON (Deepgram was seen to send br)."""
+    """An HTTP answer. JSON is packed where the client allows it: br first, as Deepgram was seen to send it, else gzip."""
     head = Headers({"date": email.utils.formatdate(usegmt=True), **headers})
     asked = " ".join(line.request.headers.get_all("Accept-Encoding")) if line.request else ""
-    if "gzip" in asked and headers.get("content-type") == "application/json":
-        body = gzip.compress(body, mtime=0)
-        head["content-encoding"] = "gzip"
+    packing = next((name for name in _PACK if name in re.findall(r"[\w*-]+", asked)), None)
+    if packing is not None and headers.get("content-type") == "application/json":
+        body = _PACK[packing](body)
+        head["content-encoding"] = packing
     head["content-length"] = str(len(body))
     head["connection"] = "close"
     return Response(status, HTTPStatus(status).phrase, head, body)

@@ -6,9 +6,11 @@ import asyncio
 import gzip
 import json
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import brotli
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
@@ -79,12 +81,15 @@ def test_refused(path: str, headers: dict[str, str], status: int, code: str) -> 
     run(main())
 
 
-def test_the_modern_body_and_its_compression() -> None:
+@pytest.mark.parametrize(("accept", "encoding", "unpack"), [
+    ("gzip, deflate", "gzip", gzip.decompress), ("gzip, deflate, br", "br", brotli.decompress), ("zebra, *", None, bytes),
+])
+def test_the_modern_body_and_its_compression(accept: str, encoding: str | None, unpack: Callable[[bytes], bytes]) -> None:
     async def main() -> None:
         async with DeepgramSimulator(body="modern") as sim:
-            response = await refusal(sim, V1, {"Accept-Encoding": "gzip, deflate"})
-            assert response.headers["content-encoding"] == "gzip"
-            assert json.loads(gzip.decompress(response.body)) == {
+            response = await refusal(sim, V1, {"Accept-Encoding": accept})
+            assert response.headers.get("content-encoding") == encoding
+            assert json.loads(unpack(response.body)) == {
                 "category": "INVALID_AUTH",
                 "message": "Invalid credentials.",
                 "details": "Invalid credentials.",
