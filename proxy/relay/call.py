@@ -28,6 +28,7 @@ from proxy.relay.heads import lower, refusal_head, switching_head, upgrades
 from proxy.relay.splice import FLUSH_SECONDS, Splice
 from proxy.relay.takeover import Taken
 from proxy.relay.tcpinfo import sample
+from proxy.relay.turns import Turns
 
 EARLY_BYTES: Final = 65536
 """What a client may send before it has an answer; beyond that it is not read."""
@@ -86,10 +87,11 @@ class Waiting(asyncio.Protocol):
 class Call:
     """`over(call)` is called once, when the session is at its end."""
 
-    __slots__ = ("_answered", "_client", "_over", "_splice", "_task", "_vendor", "_waiting", "session")
+    __slots__ = ("_answered", "_client", "_over", "_splice", "_task", "_turns", "_vendor", "_waiting", "session")
 
-    def __init__(self, session: Session, over: Callable[[Call], None]) -> None:
+    def __init__(self, session: Session, over: Callable[[Call], None], turns: Turns) -> None:
         self.session = session
+        self._turns = turns
         self._over: Callable[[Call], None] | None = over
         self._waiting = Waiting(self._client_gone)
         self._client: asyncio.Transport | None = None
@@ -205,7 +207,7 @@ class Call:
             session.client_left()
             return
         now = monotonic()
-        splice = Splice(self, session.from_client.feed, session.from_vendor.feed)
+        splice = Splice(self, session.from_client.feed, session.from_vendor.feed, self._turns)
         try:
             taken = answer.wire.take(splice.vendor)
         except ConnectionResetError:

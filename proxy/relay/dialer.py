@@ -25,7 +25,7 @@ from proxy.relay.takeover import Connector, Head, Wire
 
 IN_PROGRESS: Final = 64
 """Dials at once. A storm of reconnects must leave the loop to the calls that are open."""
-SPACING_SECONDS: Final = 0.002
+SPACING_SECONDS: Final = 0.003
 """Between the starts of two dials in a storm: about what a TLS handshake costs, so that they do not come in one lump."""
 
 

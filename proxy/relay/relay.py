@@ -79,7 +79,7 @@ class Relay:
         tables = self.ledger.tables(door.vendor.name, endpoint.name if endpoint else UNKNOWN_ENDPOINT)
         session = Session(str(uuid.uuid4()), door.name, door.vendor, endpoint, asked, tables, monotonic(), time.time())
         self.ledger.started(session)
-        call = Call(session, self._over)
+        call = Call(session, self._over, self.turns)
         self.calls.add(call)
         refusal, head = self._refusal(), b""
         if route is None:

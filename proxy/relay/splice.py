@@ -10,6 +10,7 @@ Back-pressure: a leg whose peer's socket takes no more stops reading. How a leg'
           vendor's leg closes when it ends, or after `HELD_FIN_SECONDS`; the vendor's FIN ends both, once all is written.
     RST   an RST, once all is written.
 
+When many calls end at once, what follows from that for their other legs is done call by call, a turn of the loop each.
 Nothing here knows of vendors or verdicts: a `Watch` is told what happened.
 """
 
@@ -26,6 +27,7 @@ from typing import Final, Protocol
 
 from proxy.core.verdict import Side, Transport
 from proxy.relay.tcpinfo import STATE_CLOSED, state_of
+from proxy.relay.turns import Turns
 
 HELD_FIN_SECONDS: Final = 10.0
 FLUSH_SECONDS: Final = 10.0
@@ -57,6 +59,7 @@ class Leg(asyncio.Protocol):
     def __init__(self, splice: Splice, side: Side, look: Look) -> None:
         self._splice = splice
         self._look = look
+        self._write: Callable[[bytes], None] = _drop
         self.side = side
         self.ended = False  # the transport is gone
         self.eof = False  # the peer will send no more
@@ -67,6 +70,10 @@ class Leg(asyncio.Protocol):
 
     def start(self) -> None:
         self._write = self.other.transport.write
+
+    def stop_writing(self) -> None:
+        """What comes in from now on goes nowhere."""
+        self._write = _drop
 
     def blind(self) -> None:
         self._look = _look_away
@@ -99,6 +106,10 @@ class Leg(asyncio.Protocol):
         self._splice.lost(self, exc)
 
 
+def _drop(data: bytes) -> None:
+    """How a leg writes whose other side is gone."""
+
+
 def _look_away(data: bytes, now: float) -> None:
     """What a blind leg does with the bytes that cross."""
 
@@ -106,10 +117,11 @@ def _look_away(data: bytes, now: float) -> None:
 class Splice:
     """Two legs and their ends."""
 
-    __slots__ = ("_done", "_timers", "_watch", "client", "vendor")
+    __slots__ = ("_done", "_timers", "_turns", "_watch", "client", "vendor")
 
-    def __init__(self, watch: Watch, look_client: Look, look_vendor: Look) -> None:
+    def __init__(self, watch: Watch, look_client: Look, look_vendor: Look, turns: Turns) -> None:
         self._watch = watch
+        self._turns = turns
         self.client = Leg(self, Side.CLIENT, look_client)
         self.vendor = Leg(self, Side.VENDOR, look_vendor)
         self._timers: list[asyncio.TimerHandle] = []
@@ -157,23 +169,33 @@ class Splice:
                 leg.transport.abort()
 
     def eof(self, leg: Leg) -> bool:
+        """Whether the leg stays open for the other way. What follows from its FIN waits for its turn."""
+        self._turns.add(partial(self._pass_eof_on, leg))
+        return not (leg.other.ended or leg.other.eof) and self._can_stay(leg)
+
+    @staticmethod
+    def _can_stay(leg: Leg) -> bool:
+        """Where both legs can be half closed, or where the vendor's answer to a client's FIN can still be written to it."""
+        return leg.transport.can_write_eof() and (leg.side is Side.CLIENT or leg.other.transport.can_write_eof())
+
+    def _pass_eof_on(self, leg: Leg) -> None:
         self._watch.leg_ended(leg.side, Transport.EOF)
-        if leg.other.ended:
-            return False
-        if leg.other.eof and not leg.other.transport.is_closing():
-            # Both sides have said that they are done.
-            self._finish(leg.other)
-            return False
-        if leg.transport.can_write_eof() and leg.other.transport.can_write_eof():
-            leg.other.transport.write_eof()
-            return True
-        if leg.side is Side.CLIENT and leg.transport.can_write_eof():
-            self._later(HELD_FIN_SECONDS, partial(self._finish, leg.other))
-            return True
-        self._finish(leg.other)
-        return False
+        other = leg.other
+        if other.ended:
+            return
+        if other.eof or not self._can_stay(leg):
+            self._finish(other)
+        elif not other.transport.can_write_eof():
+            self._later(HELD_FIN_SECONDS, partial(self._finish, other))
+        elif not other.transport.is_closing():
+            other.transport.write_eof()
 
     def lost(self, leg: Leg, exc: Exception | None) -> None:
+        """Nothing can be written to the leg any more. What follows from that waits for its turn."""
+        leg.other.stop_writing()
+        self._turns.add(partial(self._pass_loss_on, leg, exc))
+
+    def _pass_loss_on(self, leg: Leg, exc: Exception | None) -> None:
         how = _how(exc)
         self._watch.leg_ended(leg.side, how)
         if not leg.other.ended:
@@ -198,7 +220,7 @@ class Splice:
             leg.transport.abort()
 
     def _later(self, seconds: float, act: Callable[[], None]) -> None:
-        self._timers.append(asyncio.get_running_loop().call_later(seconds, act))
+        self._timers.append(asyncio.get_running_loop().call_later(seconds, self._turns.add, act))
 
 
 def _how(exc: Exception | None) -> Transport:

@@ -12,6 +12,7 @@ import pytest
 from proxy.core.verdict import Inspection, Side, Transport
 from proxy.relay import splice
 from proxy.relay.call import Call
+from proxy.relay.turns import Turns
 from proxy.settings.model import Tls
 from tests.aio import run
 from tests.relay.conftest import Pair
@@ -307,7 +308,7 @@ class Full(asyncio.Transport):
 
 
 def test_a_pause_that_came_before_the_splice() -> None:
-    both = splice.Splice(Call.__new__(Call), lambda data, now: None, lambda data, now: None)
+    both = splice.Splice(Call.__new__(Call), lambda data, now: None, lambda data, now: None, Turns())
     client, vendor = Full(), Full()
     both.join(client, vendor)
     both.start(b"", b"")
