@@ -13,8 +13,8 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
@@ -32,6 +32,8 @@ from proxy.telemetry.history import History
 
 REPORT_SECONDS: Final = 12.0
 """How long after the client's end a report may take: a little more than a leg has to write what is left."""
+LONGEST: Final = 10.0
+"""Seconds of the longest wait on stage: a vendor's idle timer, as long as it really is."""
 BETWEEN_CALLS_SECONDS: Final = 3.0
 CALL_HEADER: Final = "x-demo-call"
 
@@ -194,16 +196,26 @@ def demo(seconds: float, serve: bool) -> int:
 
     seconds: length of a good call. Returns 1 if a verdict was not the one that its scene implies, else 0.
     """
-    log = logging.getLogger("earwitness")
-    log.addHandler(logging.NullHandler())  # the table tells it; log lines would stand in between
-    log.propagate = False
-    with asyncio.Runner(loop_factory=run_on("auto")) as runner:
+    with _no_log_lines(), asyncio.Runner(loop_factory=run_on("auto")) as runner:
         return runner.run(_demo(seconds, serve))
+
+
+@contextmanager
+def _no_log_lines() -> Iterator[None]:
+    """The table tells it; log lines would stand in between."""
+    log, silent = logging.getLogger("earwitness"), logging.NullHandler()
+    log.addHandler(silent)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.propagate = True
+        log.removeHandler(silent)
 
 
 async def _demo(seconds: float, serve: bool) -> int:
     async with Stage(SCENES) as stage:
-        _say(f"{len(SCENES)} calls at once, through one sidecar, to simulated vendors: about {seconds + 2:.0f} s")
+        _say(f"{len(SCENES)} calls at once, through one sidecar, to simulated vendors: about {max(seconds, LONGEST) + 2:.0f} s")
         played = await perform(stage, SCENES, seconds)
         print(table(played, shutil.get_terminal_size((PLAIN, 24)).columns))
         wrong = _say_wrong(played)

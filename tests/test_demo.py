@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import subprocess
 import sys
@@ -42,6 +43,8 @@ def test_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\r" not in out, "no terminal: plain lines"
     for scene in SCENES:
         assert f"{scene.dialect.vendor:<10}  {scene.name}" in out
+    log = logging.getLogger("earwitness")
+    assert (log.propagate, log.handlers) == (True, []), "it was silent for the demo only"
 
 
 @pytest.mark.parametrize(
