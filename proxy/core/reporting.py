@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from proxy.core.ending import FULL_LENGTH, SeenClose, outcome_of
+from proxy.core.examine import examine
 from proxy.core.redact import redact
-from proxy.core.report import AudioReport, Close, Fact, LatencyReport, Report, SelfReport, utc
+from proxy.core.report import AudioReport, Close, Evidence, Fact, LatencyReport, Report, SelfReport, utc
 from proxy.core.session import Session
 from proxy.core.tally import FRAME_TYPES, Traffic
 from proxy.core.vendor import Request
@@ -24,6 +25,7 @@ _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{
 def report_of(session: Session, now: float, correlation: Mapping[str, Sequence[str]] | None = None) -> Report:
     """The report at `now`. `correlation` has the header and query names whose values are the application's own ids."""
     session.settle()
+    verdict, evidence = _verdict(session, now)
     return Report(
         session_id=session.session_id,
         listener=session.listener,
@@ -32,7 +34,8 @@ def report_of(session: Session, now: float, correlation: Mapping[str, Sequence[s
         ready_at=_at(session, session.ready_at),
         ended_at=utc(session.wall + now - session.started_at),
         duration_seconds=round(now - session.started_at, 3),
-        verdict=_verdict(session, now),
+        verdict=verdict,
+        evidence=list(evidence),
         client_close=_close(session, session.ending.client_close),
         vendor_close=_close(session, session.ending.vendor_close),
         self_=SelfReport(round(session.loop_lag_max, 4), session.buffered_max),
@@ -45,15 +48,16 @@ def report_of(session: Session, now: float, correlation: Mapping[str, Sequence[s
     )
 
 
-def _verdict(session: Session, now: float) -> Verdict:
+def _verdict(session: Session, now: float) -> tuple[Verdict, tuple[Evidence, ...]]:
     ending, claim = session.ending, session.claim
     if session.clock.chunks:
         claim.audio_sent = True
     ending.complete(claim, session.vendor_profile.profile)
     outcome, meaning = outcome_of(ending, claim, session.vendor_profile.classifier, bool(session.spec and session.spec.has_end),
                                   _full_length(session, now))
+    examined = examine(session, meaning, now)
     close = {Side.VENDOR: ending.vendor_close, Side.CLIENT: ending.client_close}.get(claim.close_by or Side.UNKNOWN)
-    return Verdict(
+    verdict = Verdict(
         vendor=session.vendor,
         endpoint=session.endpoint,
         outcome=outcome,
@@ -61,7 +65,7 @@ def _verdict(session: Session, now: float) -> Verdict:
         code=meaning.code,
         rule=meaning.rule,
         category=meaning.category,
-        owner=meaning.owner,
+        owner=examined.owner,
         rule_owner=meaning.owner,
         retry=meaning.retry,
         retry_after_seconds=claim.retry_after,
@@ -75,8 +79,9 @@ def _verdict(session: Session, now: float) -> Verdict:
         req_id=_clean(session.req_id or claim.told.req_id),
         close_code=close.code if close else None,
         close_reason=_clean(close.reason) if close else None,
-        hint=meaning.hint,
+        hint=examined.hint,
     )
+    return verdict, examined.evidence
 
 
 def _full_length(session: Session, now: float) -> bool:

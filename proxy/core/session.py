@@ -38,9 +38,9 @@ class Session:
     """Facts of one session. `now` is always the monotonic clock; `wall` is Unix time at the start."""
 
     __slots__ = (
-        "_client", "_ready_seconds", "_vendor", "answered_at", "audio", "audio_format", "buffered", "buffered_max", "claim",
-        "clock", "connection_id", "delivery", "ending", "endpoint", "expires_at", "facts", "failed", "from_client", "from_vendor",
-        "inspection", "lead_seconds", "listener", "loop_lag_max", "ready_at", "req_id", "request", "results", "session_id", "spec",
+        "_client", "_ready_seconds", "_vendor", "answered_at", "audio", "audio_format", "buffered", "buffered_max", "claim", "clock",
+        "connection_id", "delivery", "ending", "endpoint", "expires_at", "facts", "failed", "from_client", "from_vendor", "inspection",
+        "kept_alive_at", "lead_seconds", "listener", "loop_lag_max", "ready_at", "req_id", "request", "results", "session_id", "spec",
         "started_at", "to_client", "to_vendor", "vendor", "vendor_profile", "wall", "warnings",
     )
 
@@ -59,6 +59,7 @@ class Session:
         self.claim = Claim(endpoint=endpoint.name if endpoint else None, phase=Phase.WEBSOCKET_CONNECT, ready=False)
         self.ending = Ending()
         self.inspection = Inspection.FULL
+        self.kept_alive_at: float | None = None
         self.failed = False  # looking has raised
         self.facts: dict[str, float] = {}
         self.warnings: dict[str, int] = {}  # how often, by name
@@ -263,8 +264,11 @@ class _ClientSide(_Side):
 
     def text(self, payload: bytes, now: float) -> None:
         found = self.session.spec.client.read(payload) if self.session.spec else None
-        if found is not None and found[0].role == "end":
+        role = found[0].role if found is not None else None
+        if role == "end":
             self._end()
+        elif role == "keep_alive":
+            self.session.kept_alive_at = now
 
     def _end(self) -> None:
         self.session.from_vendor.settle()

@@ -72,8 +72,10 @@ DEEPGRAM: Final = (
     _refused("one stream allowed: the second", NOVA, "TOO_MANY_REQUESTS", "operator", Manner(after=1.0), **ONE_OF_TWO),
     Scene("raw audio, undeclared", NOVA, "DATA-0000", "client", manner=RAW),
     Scene("raw audio, undeclared, as seen", NOVA, "1000_nothing_decoded", "client", manner=RAW, vendor={"wording": "live"}),
-    Scene("the client falls silent", NOVA, "NET-0001", "client", manner=SILENT, vendor=SHORT_IDLE),
-    Scene("the same, as seen", NOVA, "NET-0001", "client", manner=SILENT, vendor={**SHORT_IDLE, "wording": "live"}),
+    Scene("the client falls silent", NOVA, "NET-0001", "client", manner=SILENT),
+    Scene("the same, as seen", NOVA, "NET-0001", "client", manner=SILENT, vendor={"wording": "live"}),
+    # Both sides say otherwise, and the vendor's own TCP has acknowledged the audio.
+    _fault("told of silence in mid-speech", NOVA, "NET-0001", "vendor", "NET-0001"),
     Scene("only KeepAlive, no audio", NOVA, "NET-0000", "unknown", vendor={**SHORT_IDLE, "wording": "live"},
           manner=Manner(seconds=0, says=(KEEP_ALIVE,) * 6, then="listen")),
     Scene("KeepAlive on Flux", FLUX, "UNPARSABLE_CLIENT_MESSAGE", "client", manner=Manner(seconds=0.5, says=(KEEP_ALIVE,), then="listen")),

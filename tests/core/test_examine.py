@@ -1,0 +1,119 @@
+"""What stands of the claim that no audio came: virtual sessions whose truth is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.core.profile import Profile
+from proxy.core.report import Report
+from proxy.core.vendor import Vendor
+from proxy.core.verdict import Owner
+
+from .playbook import COMMON, PROFILE, V1, Play, tcp
+
+WINDOW = 10.0
+
+
+def vendor() -> Vendor:
+    raw = PROFILE.model_dump()
+    raw["endpoints"]["v1"]["limits"] |= {"idle_seconds": WINDOW, "idle_query": "idle"}
+    return Vendor(Profile.model_validate(raw), COMMON)
+
+
+def call(path: str = V1) -> Play:
+    return Play(path, vendor=vendor()).opened()
+
+
+def speaks(play: Play, seconds: float, delivered: bool = True, window: int = 65535) -> Play:
+    """Real-time speech, a reading of TCP_INFO each second; undelivered bytes pile up in the kernel."""
+    for _ in range(round(seconds)):
+        play.speaks(1.0)
+        queued = play._session.to_vendor.wire_bytes + 32000
+        last = play._session.delivery.last
+        acked = queued if delivered else last.acked if last else 0
+        play.tick(tcp(acked, queued, window))
+    return play
+
+
+def accused(play: Play) -> Report:
+    return play.vendor_closes(1011, "No audio came").end()
+
+
+def found(report: Report) -> tuple[str, str | None, Owner, Owner]:
+    (evidence,) = report.evidence
+    assert evidence.check == "audio_received"
+    assert evidence.claimed == evidence.window_seconds
+    return evidence.agrees, evidence.stage, report.verdict.owner, report.verdict.rule_owner
+
+
+def test_delivered_all_along_contradicts_it() -> None:
+    report = accused(speaks(call(), 20))
+    assert found(report) == ("no", "delivered", Owner.VENDOR, Owner.CLIENT)
+    assert report.verdict.hint
+    assert "not the client" in report.verdict.hint
+
+
+def test_a_client_that_stopped_is_rightly_accused() -> None:
+    report = accused(speaks(call(), 5).wait(10.3))
+    assert found(report) == ("yes", "read", Owner.CLIENT, Owner.CLIENT)
+    assert report.verdict.hint == "Send audio."
+
+
+def test_a_client_that_never_spoke_is_rightly_accused() -> None:
+    report = accused(call().wait(10.3))
+    assert found(report) == ("yes", "read", Owner.CLIENT, Owner.CLIENT)
+    assert report.evidence[0].measured is None
+
+
+def test_written_but_not_delivered_is_the_network() -> None:
+    assert found(accused(speaks(speaks(call(), 5), 12, delivered=False))) == ("yes", "delivered", Owner.NETWORK, Owner.CLIENT)
+
+
+def test_a_vendor_that_does_not_read_is_the_vendor() -> None:
+    assert found(accused(speaks(speaks(call(), 5), 12, delivered=False, window=0))) == ("yes", "delivered", Owner.VENDOR, Owner.CLIENT)
+
+
+def test_keep_alives_that_should_have_held_it_open_settle_nothing() -> None:
+    play = speaks(call(), 5)
+    for _ in range(3):
+        play.wait(4.0).says(type="Alive")
+    assert found(accused(play)) == ("cannot_tell", "read", Owner.UNKNOWN, Owner.CLIENT)
+
+
+def test_old_keep_alives_do_not_count() -> None:
+    assert found(accused(call().says(type="Alive").wait(12.0)))[0] == "yes"
+
+
+def test_without_tcp_info_nothing_is_said() -> None:
+    play = call().speaks(20.0).tick(None)
+    assert found(accused(play)) == ("cannot_tell", "delivered", Owner.UNKNOWN, Owner.CLIENT)
+
+
+def test_our_own_loop_may_have_been_the_cause() -> None:
+    play = speaks(call(), 20).tick(None, lag=4.0)
+    assert found(accused(play)) == ("cannot_tell", "delivered", Owner.UNKNOWN, Owner.CLIENT)
+
+
+def test_audio_that_cannot_be_timed_proves_no_delivery() -> None:
+    play = speaks(call("/v1/listen?encoding=opus"), 20)
+    assert found(accused(play)) == ("cannot_tell", "delivered", Owner.UNKNOWN, Owner.CLIENT)
+
+
+@pytest.mark.parametrize("silent", [7.5, 8.5])
+def test_near_the_edge_of_the_window(silent: float) -> None:
+    """Within the margin of two seconds nobody is accused who may not be to blame, and no vendor is contradicted."""
+    agrees, _, owner, _ = found(accused(speaks(call(), 5).wait(silent)))
+    assert (agrees, owner) == (("cannot_tell", Owner.UNKNOWN) if silent < 8 else ("yes", Owner.CLIENT))
+
+
+def test_the_window_is_what_the_client_asked_for() -> None:
+    report = accused(speaks(call(V1 + "&idle=60"), 5).wait(30))
+    assert found(report)[0] == "no"
+    assert report.evidence[0].window_seconds == 60
+    assert found(accused(speaks(call(V1 + "&idle=soon"), 5).wait(30)))[0] == "yes"
+
+
+def test_other_ends_are_not_examined() -> None:
+    assert speaks(call(), 3).says(type="Finish").vendor_closes(1000).end().evidence == []
+    assert speaks(call(), 3).client_closes(1011, "keepalive").end().evidence == []
+    assert Play("/v3").opened().wait(20).vendor_closes(1011, "No audio came").end().evidence == []
