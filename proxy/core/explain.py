@@ -8,13 +8,14 @@ but measures nothing: no evidence, and what the rule alone says is the owner.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from proxy.core.claim import Claim
 from proxy.core.classify import NOTHING, Meaning, shared
 from proxy.core.inspect import Json, Kind, Told
 from proxy.core.profile import Common, Profile
+from proxy.core.quoted import quoted
 from proxy.core.redact import redact
 from proxy.core.vendor import CompiledEndpoint, Vendor
 from proxy.core.verdict import Outcome, Phase, Side, Transport, Verdict
@@ -48,6 +49,14 @@ class Given:
         """All frames as bytes, texts first. Raises ValueError for what is no hex."""
         texts = [text.encode("utf-8", "replace") for text in self.frames]
         return [*texts, *(bytes.fromhex(text) for text in self.frames_hex)][:MOST_FRAMES]
+
+    def unquoted(self) -> Given:
+        """The same, with a close that stands in an exception's text put where it belongs."""
+        for text in (self.close_reason or "", *self.frames):
+            if not text.lstrip().startswith("{") and (close := quoted(text)) is not None:
+                return replace(self, close_code=close.code, close_reason=close.reason, close_by=self.closer or close.by,
+                               frames=tuple(frame for frame in self.frames if frame != text))
+        return self
 
     @property
     def refused(self) -> bool:
@@ -99,6 +108,7 @@ def explain(given: Given, profiles: Mapping[str, Profile], common: Common) -> tu
     """
     if given.vendor is not None and given.vendor not in profiles:
         raise ValueError(f"no vendor {given.vendor!r}; there are {', '.join(sorted(profiles))}")
+    given = given.unquoted()
     wanted = profiles.values() if given.vendor is None else (profiles[given.vendor],)
     frames = given.messages()
     readings = [reading for profile in wanted for reading in _readings(given, frames, Vendor(profile, common))]
