@@ -20,6 +20,15 @@ RATE = "Audio Transmission Rate Exceeded: Received 314.9 sec. audio in 1.3 sec"
 PAGE = "<html><head><title>Sorry</title></head></html>"
 EMPTY = '{"type":"Metadata","duration":0,"channels":0}'
 CLIENT = Side.CLIENT
+EARLY = [
+    ("Session Expired: Maximum session duration exceeded", "session_expired client immediate"),
+    ("Input duration violation: 20 ms. Expected between 50 and 1000 ms", "audio_chunk client after_fix"),
+    ("Invalid Message Type: Stop", "protocol client after_fix"),
+    ("Invalid JSON: {", "protocol client after_fix"),
+    ("Invalid Message: []", "protocol client after_fix"),
+    ("Audio Transmission Rate Exceeded: Received 12.5 sec. audio in 3.0 sec", "audio_pacing client after_fix"),
+    ("Session Cancelled: An error occurred", "upstream_error vendor backoff"),
+]
 
 
 def error(code: int | None, text: str) -> str:
@@ -70,7 +79,7 @@ SEEN: list[tuple[str, dict[str, Any], str]] = [
     ("assemblyai", {"frames": (error(1008, "Insufficient account balance"),)}, "billing operator after_fix"),
     ("assemblyai", {"frames": (error(1008, "Account temporarily disabled"),)}, "permission operator after_fix"),
     ("assemblyai", {"frames": (error(1008, "Signature has expired"),)}, "auth operator after_fix"),
-    ("assemblyai", {"close_code": 1008, "close_reason": "Unauthorized connection: Incorrect padding"}, "auth operator after_fix"),
+    ("assemblyai", {"close_code": 1008, "close_reason": "Unauthorized connection: Incorrect padding"}, "auth unknown backoff"),
     # A rate limit that calls itself concurrency, with either code, or none.
     *(("assemblyai", {"frames": (error(code, f"Unauthorized {word}: Too many concurrent sessions"),)}, "concurrency_limit operator backoff")
       for code in (1008, 3009, None) for word in ("Connection", "connection")),
@@ -80,6 +89,19 @@ SEEN: list[tuple[str, dict[str, Any], str]] = [
     ("assemblyai", {"close_code": 410}, "deprecated operator after_fix"),
     ("deepgram", {"close_code": 410}, "unclassified unknown after_fix"),
     ("assemblyai", {"close_code": 5004}, "unclassified unknown after_fix"),
+    # ... for each with the text that later had a code of its own.
+    *(("assemblyai", {"close_code": 3005, "close_reason": text}, expected) for text, expected in EARLY),
+    # What Python's websockets makes of a close: the code's name in brackets is nobody's word.
+    *((vendor, {"close_reason": f"sent 1011 ({name} error) {PING}; no close frame received", **code}, "idle_timeout client immediate")
+      for vendor in ("deepgram", "assemblyai") for name in ("internal", "unexpected") for code in ({}, {"close_code": 1011})),
+    ("deepgram", {"close_reason": "received 1011 (internal error); then sent 1011 (internal error)"}, "unclassified unknown after_fix"),
+    ("deepgram", {"close_reason": "received 1000 (OK); then sent 1000 (OK)"}, "normal none never"),
+    ("deepgram", {"close_reason": f"received 1011 (internal error) {NET0001}; then sent 1011 (internal error) {NET0001}"},
+     "idle_timeout client immediate"),
+    ("assemblyai", {"close_reason": f"received 3008 (registered) {FIXED}; then sent 3008 (registered) {FIXED}"},
+     "session_expired client immediate"),
+    ("assemblyai", {"close_reason": "sent 1000 (OK); then received 1000 (OK)"}, "normal none never"),
+    ("deepgram", {"close_reason": "no close frame received or sent"}, "network network immediate"),
     # Clean closes that are failures, and bare ones that are none.
     ("deepgram", {"frames": (EMPTY,), "close_code": 1000}, "audio_format client after_fix"),
     ("deepgram", {"frames": (EMPTY,), "close_code": 1000, "audio_sent": False}, "normal none never"),
@@ -107,6 +129,7 @@ SEEN: list[tuple[str, dict[str, Any], str]] = [
     ("assemblyai", {"http_status": 500, "headers": {"server": "nginx"}, "body": PAGE}, "unclassified unknown backoff"),
     ("assemblyai", {"http_status": 429, "body": PAGE}, "unclassified unknown backoff"),
     *(("assemblyai", {"http_status": status, "body": PAGE}, "unclassified unknown after_fix") for status in (400, 401, 402, 403, 404)),
+    ("assemblyai", {"http_status": 503, "body": "no healthy upstream"}, "unavailable unknown backoff"),
     ("assemblyai", {"http_status": 511, "body": PAGE}, "network operator after_fix"),
     ("deepgram", {"http_status": 502, "headers": {"dg-request-id": "a"}, "body": PAGE}, "unavailable vendor backoff"),
     ("deepgram", {"http_status": 502, "body": PAGE}, "network network backoff"),
@@ -179,6 +202,23 @@ def test_a_page_tells_no_vendor(status: int, expected: str) -> None:
 def test_who_gave_a_page_is_not_known() -> None:
     got = verdict("assemblyai", http_status=502, body=PAGE)
     assert (got.initiated_by, got.ended_by, got.outcome) == (Side.UNKNOWN, Side.UNKNOWN, Outcome.REFUSED_BY_VENDOR)
+
+
+@pytest.mark.parametrize(("facts", "expected"), [
+    ({"close_code": 1011, "close_reason": "Internal error"}, "upstream_error vendor backoff"),
+    ({"http_status": 429, "body": '{"message":"Too Many Requests"}'}, "unclassified operator backoff"),
+    ({"http_status": 401, "body": '{"message":"Unauthorized"}'}, "auth operator after_fix"),
+    ({"http_status": 402, "body": "Payment Required"}, "billing operator after_fix"),
+    ({"http_status": 404, "body": '{"detail":"Not Found"}'}, "config_not_found operator after_fix"),
+])
+def test_words_that_anybody_uses_tell_no_vendor(facts: dict[str, Any], expected: str) -> None:
+    assert vendors(**facts) == ["assemblyai", "deepgram"]
+    assert " ".join(meaning(**facts)) == expected
+
+
+def test_an_exception_is_told_apart_into_who_and_what() -> None:
+    got = verdict("deepgram", frames=(f"ConnectionClosedError: sent 1011 (internal error) {PING}; no close frame received",))
+    assert (got.code, got.close_code, got.close_reason, got.initiated_by, got.ended_by) == ("1011_ping_timeout", 1011, PING, CLIENT, CLIENT)
 
 
 def test_keys_in_texts_do_not_come_out() -> None:
