@@ -25,7 +25,14 @@ OWN: Final = {
     "sidecar_bad_request": Own(400, Category.PROTOCOL, "The request is not HTTP/1.1 as RFC 9112 has it."),
     "sidecar_upgrade_required": Own(426, Category.PROTOCOL, "This path takes WebSocket upgrades only."),
     "sidecar_too_many_sessions": Own(503, Category.LOCAL_LIMIT, "limits.sessions is reached: raise it, or run more sidecars."),
-    "sidecar_draining": Own(503, Category.LOCAL_LIMIT, "The sidecar is shutting down and takes no new sessions."),
+    "sidecar_too_many_dials": Own(
+        503, Category.LOCAL_LIMIT, "The time was over before this call's turn to dial: too many connections to the vendor were being made. "
+        "Either none of them gets through (see the other errors), or too many calls came at once."),
+    "sidecar_out_of_resources": Own(
+        503, Category.LOCAL_LIMIT, "No file descriptor, memory or local port was left for the connection to the vendor. "
+        "A call needs two descriptors: raise the limit (ulimit -n), or run more sidecars."),
+    "sidecar_draining": Own(
+        503, Category.LOCAL_LIMIT, "The sidecar is shutting down: it takes no new sessions and ends the last open ones."),
     "sidecar_bad_upstream": Own(502, Category.NETWORK, "What answered speaks no HTTP/1.1, or upgraded wrongly: check the upstream."),
     "sidecar_proxy_refused": Own(502, Category.NETWORK, "The CONNECT proxy in the settings refused, or could not be reached.",
                                  owner=Owner.OPERATOR),

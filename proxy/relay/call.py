@@ -18,9 +18,10 @@ from typing import Final
 
 import aiohttp
 
+from proxy.core.own import OWN
 from proxy.core.session import Session
 from proxy.core.vendor import Vendor
-from proxy.core.verdict import Side, Transport
+from proxy.core.verdict import Category, Side, Transport
 from proxy.relay.answers import failed_dial
 from proxy.relay.bodies import LOOKED_AT, beginning
 from proxy.relay.dialer import Answer, Dialer, DialError, Upstream
@@ -156,10 +157,13 @@ class Call:
             await self._pass_on(answer, headers)
 
     def _unanswered(self, error: DialError) -> None:
+        code = error.code or "sidecar_internal"
         if error.how is not None:
             self.session.dial_failed(error.how)
+        elif OWN[code].category is Category.LOCAL_LIMIT:
+            self.session.refused_here(code)
         else:
-            self.session.misanswered(error.code or "sidecar_internal")
+            self.session.misanswered(code)
         self._write(failed_dial(error.how, error.code))
 
     def _ran(self, task: asyncio.Task[None]) -> None:

@@ -1,6 +1,6 @@
 """Dialling a vendor: one upgrade request out, its answer's head back, or a cause in our own words.
 
-Owns deadlines, the cap on dials in progress, the timing of each stage, and the one place where foreign exceptions become
+Owns deadlines, the cap on connections being made, the timing of each stage, and the one place where foreign exceptions become
 causes: aiohttp's own texts hold hosts and sometimes headers, so none of them goes any further.
 """
 
@@ -10,6 +10,7 @@ import asyncio
 import errno
 import socket
 import ssl
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
@@ -24,9 +25,13 @@ from proxy.relay.names import Names
 from proxy.relay.takeover import Connector, Head, Wire
 
 IN_PROGRESS: Final = 64
-"""Dials at once. A storm of reconnects must leave the loop to the calls that are open."""
+"""Connections being made at once, to each upstream: a storm of reconnects must leave the loop to the calls that are open, and
+a vendor that does not take connections must not hold up the calls of another. Waiting for an answer costs nothing, so it is not capped."""
 SPACING_SECONDS: Final = 0.003
 """Between the starts of two dials in a storm: about what a TLS handshake costs, so that they do not come in one lump."""
+
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+"""What is missing here, not at the vendor's: descriptors, memory, local ports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +81,21 @@ class Dialer:
         self._observe = observe
         self._limits = limits
         self._seconds = seconds
-        self._places = asyncio.Semaphore(IN_PROGRESS)
+        self._places: defaultdict[URL, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(IN_PROGRESS))
         self._next_start = 0.0
 
     async def dial(self, vendor: str, upstream: Upstream, head: bytes) -> Answer:
         """Raises DialError. Cancelled, it leaves no connection behind."""
+        waits_until, asked = monotonic() + self._seconds / 2, False
         try:
-            async with asyncio.timeout(self._seconds), self._places:
-                await self._turn()
-                wire = await self._connect(vendor, upstream)
+            async with asyncio.timeout(self._seconds):
+                async with self._places[upstream.origin]:
+                    await self._turn()
+                    asked = monotonic() < waits_until
+                    wire = await self._connect(vendor, upstream)
                 return await self._ask(vendor, wire, head)
+        except TimeoutError:  # nobody is accused of not answering who was asked late, or never
+            raise (DialError(Transport.TIMEOUT) if asked else DialError(None, "sidecar_too_many_dials")) from None
         except (OSError, aiohttp.ClientError, aiohttp.http.HttpProcessingError, ssl.SSLError, ValueError) as exc:
             raise _cause(exc) from None
 
@@ -130,8 +140,6 @@ def _is_address(host: str) -> bool:
 
 def _cause(exc: Exception) -> DialError:
     """The one place where foreign exceptions are told apart. Order matters: aiohttp's classes inherit from each other."""
-    if isinstance(exc, asyncio.TimeoutError):
-        return DialError(Transport.TIMEOUT)
     if isinstance(exc, aiohttp.ClientConnectorDNSError):
         return DialError(Transport.DNS)
     if isinstance(exc, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError | ssl.SSLError):
@@ -144,16 +152,16 @@ def _cause(exc: Exception) -> DialError:
         return DialError(None, "sidecar_bad_upstream")
     if isinstance(exc, aiohttp.ServerDisconnectedError):
         return DialError(Transport.EOF)
-    if isinstance(exc, OSError):
-        return DialError(_by_errno(exc))
-    return DialError(None, "sidecar_bad_upstream")
+    return _by_errno(exc) if isinstance(exc, OSError) else DialError(None, "sidecar_bad_upstream")
 
 
-def _by_errno(exc: OSError) -> Transport:
+def _by_errno(exc: OSError) -> DialError:
     inner = getattr(exc, "os_error", None)  # a reset in the middle of TLS bears no number
     number = exc.errno if exc.errno is not None else getattr(inner, "errno", None)
     if isinstance(exc, socket.gaierror):
-        return Transport.DNS
+        return DialError(Transport.DNS)
+    if number in _EXHAUSTED:
+        return DialError(None, "sidecar_out_of_resources")
     if number in (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED) or isinstance(inner or exc, ConnectionResetError):
-        return Transport.RESET
-    return Transport.TIMEOUT if number == errno.ETIMEDOUT else Transport.REFUSED
+        return DialError(Transport.RESET)
+    return DialError(Transport.TIMEOUT if number == errno.ETIMEDOUT else Transport.REFUSED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import socket
 import ssl
@@ -18,7 +19,22 @@ from proxy.relay.dialer import Upstream
 from proxy.settings.model import Timeouts, UpstreamTls
 from tests.aio import free_port, run, tls_pair
 from tests.relay.conftest import Pair
-from tests.relay.peers import SWITCHING, Peer, Rig, Script, accept, answering, listening, proving, relaying, request, rig, settings
+from tests.relay.peers import (
+    SWITCHING,
+    Peer,
+    Rig,
+    Script,
+    accept,
+    answering,
+    connect,
+    listening,
+    proving,
+    relaying,
+    request,
+    rig,
+    settings,
+    until,
+)
 
 
 async def refused_with(relay: Rig, status: int, code: str, owner: Owner = Owner.NETWORK) -> None:
@@ -107,6 +123,75 @@ def test_a_vendor_that_is_slow(loop: str, tls: bool) -> None:
             async with relaying(settings(upstream, timeouts=Timeouts(dial=0.1))) as relay:
                 await refused_with(relay, 504, "transport_timeout")
                 await (await silent.arrived.get()).reset()  # its connection is closed, not forgotten
+
+    run(main(), loop)
+
+
+# What is missing here, not there
+
+
+def test_a_vendor_that_takes_no_connection_holds_up_no_other(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And for whom the turn to dial came too late, or never, nobody at the other end is accused."""
+    monkeypatch.setattr("proxy.relay.dialer.IN_PROGRESS", 1)
+
+    async def main() -> None:
+        async with listening() as silent, listening(accept_and_stay) as other:
+            chosen = settings(silent.url.replace("http:", "https:"), timeouts=Timeouts(dial=0.5))
+            first = chosen.listeners[0]
+            second = first.model_copy(update={"name": "other", "upstream": dict.fromkeys(first.upstream, other.url)})
+            async with relaying(chosen.model_copy(update={"listeners": (first, second)})) as relay:
+                hanging = await relay.call()
+                await silent.arrived.get()
+                waiting = await relay.call()
+                await until(lambda: len(relay.app.relay.calls) == 2)
+                beside = await connect(relay.port("other"))
+                relay.clients.append(beside)
+                await beside.send(request())
+                assert (await beside.head()).startswith(b"HTTP/1.1 101 ")
+                assert len(relay.app.relay.calls) == 3  # the others still wait
+                assert b"x-earwitness: transport_timeout\r\n" in await hanging.head()
+                assert b"x-earwitness: sidecar_too_many_dials\r\n" in await waiting.head()
+                verdicts = [(await relay.report()).verdict for _ in range(2)]
+                assert {(verdict.code, verdict.outcome, verdict.owner) for verdict in verdicts} == {
+                    ("transport_timeout", Outcome.ERROR, Owner.NETWORK), ("sidecar_too_many_dials", Outcome.REFUSED_HERE, Owner.SIDECAR),
+                }
+
+    run(main(), loop)
+
+
+def test_waiting_for_an_answer_takes_no_place(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.relay.dialer.IN_PROGRESS", 1)
+
+    async def main() -> None:
+        async with rig() as relay:
+            assert relay.vendor is not None
+            clients = [await relay.call() for _ in range(3)]
+            vendors = [await relay.vendor.arrived.get() for _ in clients]
+            for vendor in vendors:
+                await accept(vendor)
+            for client in clients:
+                assert (await client.head()).startswith(b"HTTP/1.1 101 ")
+
+    run(main(), loop)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EADDRNOTAVAIL])
+def test_out_of_descriptors_or_ports(loop: str, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    async def main() -> None:
+        async with rig(accept_and_stay) as relay:
+            with monkeypatch.context() as patch:
+                patch.setattr("aiohttp.connector.aiohappyeyeballs.start_connection", exhausted)
+                client = await relay.call()
+                head = await client.head()
+            assert head.startswith(b"HTTP/1.1 503 ")
+            assert b"\r\nx-earwitness: sidecar_out_of_resources\r\n" in head
+            report = await relay.report()
+            assert (report.verdict.outcome, report.verdict.owner) == (Outcome.REFUSED_HERE, Owner.SIDECAR)
+            assert relay.errors == 0
+            await goes_on(relay)
+
+    async def exhausted(*_: Any, **__: Any) -> socket.socket:
+        raise OSError(number, "no more")
 
     run(main(), loop)
 
