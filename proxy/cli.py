@@ -72,8 +72,18 @@ def _explain(explain: argparse.ArgumentParser) -> None:
     explain.add_argument("--json", action="store_true", help="one flat object")
 
 
+def _occupy_standard_descriptors() -> None:
+    """One of them that is closed would be given to the next socket: a peer would read our log, and uvloop aborts when it closes it."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest that is free
+
+
 def main(argv: list[str] | None = None) -> int:
     """Entry point. Returns the exit code."""
+    _occupy_standard_descriptors()
     argv = sys.argv[1:] if argv is None else argv
     args = parser(argv[0] if argv else None).parse_args(argv)
     if args.version:

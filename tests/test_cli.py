@@ -66,6 +66,12 @@ def test_a_reader_that_leaves_is_no_fault() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_closed_standard_output_is_nobodys_socket() -> None:
+    script = "import os, sys; from proxy import cli; cli.main(['schema']); sys.exit(not os.path.samestat(os.fstat(1), os.stat(os.devnull)))"
+    done = subprocess.run(["bash", "-c", 'exec "$0" -c "$1" >&-', sys.executable, script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_starting_to_run_does_not_load_the_simulators() -> None:
     """A sidecar holds its pod's start back."""
     script = "import sys, proxy.cli, proxy.app; print([name for name in sys.modules if name.startswith('proxy.simulators')])"
