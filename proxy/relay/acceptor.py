@@ -7,7 +7,6 @@ and open calls would wait behind it. What is not accepted yet waits in the kerne
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import ssl
 from collections.abc import Callable
@@ -16,7 +15,6 @@ from typing import Final
 BACKLOG: Final = 4096
 OUT_OF_FILES_SECONDS: Final = 0.1
 """Before accepting again when the process has no descriptor left."""
-HANDSHAKE_SECONDS: Final = 10.0
 
 
 async def bind(host: str, port: int) -> list[socket.socket]:
@@ -41,10 +39,17 @@ async def bind(host: str, port: int) -> list[socket.socket]:
 
 
 class Acceptor:
-    """Serves bound sockets with protocols of one factory, over TLS where a context is given."""
+    """Serves bound sockets with protocols of one factory, over TLS where a context is given.
 
-    def __init__(self, sockets: list[socket.socket], factory: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None) -> None:
+    `rejected` is told why a connection came to nothing: `tls`, or `timeout` after `handshake_seconds`. One that its client gave
+    up is not told of.
+    """
+
+    def __init__(self, sockets: list[socket.socket], factory: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None,
+                 rejected: Callable[[str], None] = lambda reason: None, handshake_seconds: float = 10.0) -> None:
         self._factory = factory
+        self._handshake_seconds = handshake_seconds
+        self._rejected = rejected
         self._tls = tls
         self._beginning: set[asyncio.Task[None]] = set()
         self._accepting: list[asyncio.Task[None]] = []
@@ -68,11 +73,16 @@ class Acceptor:
             await asyncio.sleep(0)
 
     async def _begin(self, connection: socket.socket) -> None:
-        limit = HANDSHAKE_SECONDS if self._tls else None
-        # A client that does not finish its handshake is its own affair.
-        with contextlib.suppress(OSError, ssl.SSLError):
+        limit = self._handshake_seconds if self._tls else None
+        try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 self._factory, connection, ssl=self._tls, ssl_handshake_timeout=limit)
+        except ssl.SSLError:
+            self._rejected("tls")
+        except ConnectionAbortedError:  # what both loops make of a handshake that takes too long
+            self._rejected("timeout")
+        except OSError:
+            return  # a client that has left
 
     def close(self) -> None:
         """Accepts no more, from the next turn of the loop on; connections that are there go on."""

@@ -17,6 +17,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from proxy.core.own import own_meaning
+from proxy.core.profile import Route
 from proxy.core.report import Report, utc
 from proxy.core.reporting import correlated, report_of
 from proxy.core.session import UNKNOWN_ENDPOINT, Session
@@ -81,25 +82,36 @@ class Relay:
         self.ledger.started(session)
         call = Call(session, self._over, self.turns)
         self.calls.add(call)
-        refusal, head = self._refusal(), b""
+        try:
+            refusal = self._begin(door, request, call, route)
+        except Exception as error:  # even then the session has its end, else a drain would wait for it forever
+            log.state("internal", logging.ERROR, error=error, session_id=session.session_id)
+            refusal = "sidecar_internal"
+        if refusal is None:
+            return _NOBODY()
+        call.refuse(refusal)
+        return response(refusal)
+
+    def _begin(self, door: Door, request: web.BaseRequest, call: Call, route: Route | None) -> str | None:
+        """Takes the client over and dials. Gives the code of our own refusal where it does not."""
         if route is None:
-            refusal = "sidecar_not_found"
-        else:
-            try:
-                head = request_head(request.raw_path, request.raw_headers, door.upstreams[route.name].host)
-            except BadHeadError:
-                refusal = "sidecar_bad_request"
-        if refusal is not None or route is None:
-            call.refuse(refusal or "sidecar_internal")
-            return response(refusal or "sidecar_internal")
-        self._say_open(session)
+            return "sidecar_not_found"
+        upstream = door.upstreams[route.name]
+        try:
+            head = request_head(request.raw_path, request.raw_headers, upstream.host)
+        except BadHeadError:
+            return "sidecar_bad_request"
+        refusal = self._refusal()
+        if refusal is not None:
+            return refusal
+        self._say_open(call.session)
         taken = take_client(request, call.waiting)
         if taken is None:
             call.nobody()
         else:
             self.sampler.add(call)
-            call.start(taken, self.dialer, door.upstreams[route.name], head)
-        return _NOBODY()
+            call.start(taken, self.dialer, upstream, head)
+        return None
 
     def _refusal(self) -> str | None:
         if self.draining:

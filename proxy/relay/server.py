@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from proxy.relay.acceptor import Acceptor, bind
@@ -43,20 +44,22 @@ class Servers:
 
     async def listen(self, name: str, host: str, port: int, handle: Handler, tls: ssl.SSLContext | None = None) -> Bound:
         """Binds and serves. Raises BindError."""
-        heads = HeadServer(handle, self.relay.reject, self.head, self.head_timeout)
-        return await self._bind(name, host, port, heads, tls)
+        rejected = self.relay.ledger.rejected
+        heads = HeadServer(handle, self.relay.reject, self.head, self.head_timeout, lambda: rejected("timeout"))
+        return await self._bind(name, host, port, heads, tls, rejected)
 
     async def pages(self, name: str, host: str, port: int, pages: dict[tuple[str, str], Page]) -> Bound:
         """Small pages, with aiohttp's own keep-alive. Raises BindError."""
-        return await self._bind(name, host, port, HeadServer(handler(pages), response, self.head, 75.0), None)
+        return await self._bind(name, host, port, HeadServer(handler(pages), response, self.head, 75.0, lambda: None))
 
-    async def _bind(self, name: str, host: str, port: int, heads: HeadServer, tls: ssl.SSLContext | None) -> Bound:
+    async def _bind(self, name: str, host: str, port: int, heads: HeadServer, tls: ssl.SSLContext | None = None,
+                    rejected: Callable[[str], None] = lambda reason: None) -> Bound:
         try:
             sockets = await bind(host, port)
         except OSError as error:
             raise BindError(f"{name}: cannot listen on {host}:{port}: {error.strerror or error}") from None
         actual = sockets[0].getsockname()
-        bound = Bound(name, actual[0], actual[1], Acceptor(sockets, heads, tls))
+        bound = Bound(name, actual[0], actual[1], Acceptor(sockets, heads, tls, rejected, self.head_timeout))
         self.bound.append(bound)
         return bound
 

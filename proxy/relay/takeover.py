@@ -46,15 +46,18 @@ class Head:
 
 
 class HeadServer(web.Server):
-    """Reads request heads. `refuse` answers what aiohttp could not parse; `head_timeout` is for a head that does not come."""
+    """Reads request heads. `refuse` answers what aiohttp could not parse.
+
+    `head_timeout` is for a head that does not come, in seconds; `timed_out` is told of each.
+    """
 
     def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
-                 refuse: Callable[[str], web.StreamResponse], head: Head, head_timeout: float) -> None:
+                 refuse: Callable[[str], web.StreamResponse], head: Head, head_timeout: float, timed_out: Callable[[], None]) -> None:
         super().__init__(
             cast(Any, handler), access_log=None, logger=_SILENT, auto_decompress=False, keepalive_timeout=head_timeout,
             max_line_size=head.line_bytes, max_field_size=head.line_bytes, max_headers=head.fields,
         )
-        self.refuse = refuse
+        self.refuse, self.timed_out = refuse, timed_out
 
     def __call__(self) -> RequestHandler:
         return _Handler(self, loop=self._loop, **self._kwargs)
@@ -63,11 +66,18 @@ class HeadServer(web.Server):
 class _Handler(RequestHandler):
     """aiohttp's handler, but for its error page, which repeats what it could not parse, and its log."""
 
-    __slots__ = ("_refuse",)
+    __slots__ = ("_refuse", "_timed_out")
 
     def __init__(self, manager: HeadServer, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
-        self._refuse = manager.refuse
+        self._refuse, self._timed_out = manager.refuse, manager.timed_out
+
+    def _process_keepalive(self) -> None:
+        """aiohttp's timer of idle connections: a head that has not come in whole is idle to it."""
+        waited = not self._force_close
+        super()._process_keepalive()
+        if waited and self._force_close:
+            self._timed_out()
 
     def handle_error(self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None,
                      message: str | None = None) -> web.StreamResponse:

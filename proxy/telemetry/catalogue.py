@@ -19,7 +19,7 @@ PREFIX: Final = "earwitness_"
 DIRECTIONS: Final = ("to_vendor", "to_client")
 AUDIO_STAGES: Final = ("read", "written", "delivered", "reported")
 DIAL_STAGES: Final = ("dns", "tcp", "tls", "upgrade")
-REJECTED: Final = ("bad_request", "upgrade_required", "timeout", "tls")
+REJECTED: Final = ("bad_request", "upgrade_required", "timeout", "tls", "internal")
 INSPECTED: Final = ("framing", "deflate", "message", "session")
 RESULT_KINDS: Final = ("interim", "final")
 

@@ -57,13 +57,18 @@ def test_over_tls_and_a_client_that_speaks_none_harms_nobody(loop: str, tmp_path
 
     async def main() -> None:
         sockets = await bind("127.0.0.1", 0)
-        serving = Acceptor(sockets, Echo, ours)
+        rejected: list[str] = []
+        serving = Acceptor(sockets, Echo, ours, rejected.append, handshake_seconds=0.2)
         port = sockets[0].getsockname()[1]
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"GET / HTTP/1.1\r\n\r\n")
-        await reader.read()
-        writer.close()
+        for said in (b"GET / HTTP/1.1\r\n\r\n", b""):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(said)
+            await reader.read()
+            writer.close()
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.close()  # it has left: nobody rejected it
         assert await echoed(port, theirs) == b"hello"
+        assert rejected == ["tls", "timeout"]
         serving.close()
 
     run(main(), loop)

@@ -107,6 +107,23 @@ def test_no_key_is_repeated_anywhere(loop: str, head: bytes, caplog: pytest.LogC
     assert not any("SECRET" in str(vars(record)) for record in caplog.records)
 
 
+def test_a_fault_of_ours_is_an_answer_and_a_report(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> bytes:
+        raise RuntimeError("broken")
+
+    async def main() -> None:
+        async with rig(never) as relay:
+            monkeypatch.setattr("proxy.relay.relay.request_head", broken)
+            assert await answer(relay, request()) == (500, "sidecar_internal")
+            verdict = (await relay.report()).verdict
+            assert (verdict.outcome, verdict.code, verdict.owner) == (Outcome.REFUSED_HERE, "sidecar_internal", Owner.SIDECAR)
+            monkeypatch.setattr("proxy.relay.relay.Session", broken)
+            assert await answer(relay, request()) == (500, "sidecar_internal")
+            assert relay.app.ledger.rejections["internal",] == 1
+
+    run(main(), loop)
+
+
 def test_many_sessions_are_a_setting(loop: str) -> None:
     async def main() -> None:
         async with rig(limits=Limits(sessions=1)) as relay:

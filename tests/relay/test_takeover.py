@@ -222,6 +222,7 @@ def test_a_head_that_does_not_come_is_not_waited_for(loop: str) -> None:
             nothing, half = await relay.connect(), await relay.call(request()[:-10])
             assert await nothing.rest() == await half.rest() == b""
             assert not sum(relay.app.ledger.started_total.values())
+            assert relay.app.ledger.rejections["timeout",] == 2
 
     run(main(), loop)
 
@@ -236,6 +237,7 @@ def test_a_session_outlives_the_time_for_heads(loop: str) -> None:
             assert await client.exactly(2) == b"\x82\x00"
             client.rst()
             await relay.report()
+            assert relay.app.ledger.rejections["timeout",] == 0
 
     run(main(), loop)
 
