@@ -30,7 +30,7 @@ UNKNOWN_ENDPOINT: Final = "unknown"
 
 GATHERED: Final = 8
 """Small messages of the vendor that are looked at together, a second after they came at the latest."""
-RESULT_SPACING: Final = 0.25
+RESULT_SPACING: Final = 0.5
 """Seconds: interim results that follow each other more closely are counted but not parsed. No other message is passed over."""
 
 
@@ -101,10 +101,9 @@ class Session:
         """Any other answer. `body` is its beginning, decompressed if that was possible."""
         self.answered_at = now
         known = {name.lower(): value for name, value in headers.items()}
-        known.pop("content-encoding", None)  # the claim would unpack it again
         self._ids_from(known)
         self.claim.refused(self.vendor_profile.profile, status, known, body)
-        self.ending.ended(Side.NETWORK if self.claim.in_between else Side.VENDOR)
+        self.ending.ended(self.claim.answered_by)
 
     def dial_failed(self, how: Transport) -> None:
         """There was no answer. A vendor that hung up was there; all else is the network's."""

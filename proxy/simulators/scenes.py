@@ -121,7 +121,7 @@ ASSEMBLYAI: Final = (
           manner=Manner(seconds=3.0), vendor={"max_session_seconds": 2.0}),
     _fault("told to be over too early", V3, "3008_session_expired", "client", "3008_session_expired"),
     # Its answers bear nothing of its own: a page may be from its front or from something on the way.
-    _refused("a gateway's 502 page", V3, "http_5xx", "unknown", fault="http_502"),
+    Scene("a gateway's 502 page", V3, "http_5xx", "unknown", "unknown", "refused_by_vendor", vendor={"fault": "http_502"}),
     _fault("the retired API: close 410", V3, "410_deprecated", "operator", "410_deprecated"),
     _fault("restarted", V3, "1012_restart", "vendor", "close-1012"),
     _fault("reset in mid-call", V3, "transport_reset", "network", "reset"),
