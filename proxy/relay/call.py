@@ -72,6 +72,7 @@ class Waiting(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
         self._writable.set()
         self._gone()
 
@@ -241,7 +242,11 @@ class Call:
         self.session.uninspected()
 
     def spliced_out(self) -> None:
+        splice = self._splice
         self._end()
+        if splice is not None:
+            # Circles would keep both transports, 600 KiB of TLS buffers on asyncio, until the collector comes by.
+            del splice.client.transport, splice.vendor.transport
 
     def sample(self, loop_lag: float) -> None:
         if self._splice is not None:
@@ -271,5 +276,6 @@ class Call:
 
     def _end(self) -> None:
         over, self._over = self._over, None
+        self._client = self._vendor = self._splice = self._task = None
         if over is not None:
             over(self)

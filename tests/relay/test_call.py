@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
+import weakref
 from typing import Any
 
 import brotli
@@ -327,3 +329,25 @@ def test_two_hundred_ends_at_once(loop: str) -> None:
                     vendor.close()
 
     run(main(), loop)
+
+
+def test_what_a_call_held_goes_with_it(loop: str, secure: dict[str, Any]) -> None:
+    """And not when the collector comes by: over TLS hundreds of KiB a call would wait for that."""
+    async def main() -> None:
+        async with rig(**secure) as relay:
+            client, vendor = await relay.open()
+            (call,) = relay.app.relay.calls
+            assert call._vendor is not None
+            held = weakref.ref(call._vendor.get_extra_info("ssl_object"))
+            assert held() is not None
+            del call
+            vendor.writer.close()
+            await client.rest()
+            await relay.report()
+            await until(lambda: held() is None)
+
+    gc.disable()
+    try:
+        run(main(), loop)
+    finally:
+        gc.enable()
