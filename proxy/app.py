@@ -161,6 +161,6 @@ async def serve(settings: Settings) -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLD)
-        log.state("ready", listeners={bound.name: f"{bound.host}:{bound.port}" for bound in app.bound}, version=build())
+        log.state("ready", listeners={bound.name: str(bound) for bound in app.bound}, version=build())
         await app.drained.wait()
         log.state("stopped")

@@ -7,6 +7,7 @@ and open calls would wait behind it. What is not accepted yet waits in the kerne
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import Callable
@@ -15,27 +16,42 @@ from typing import Final
 BACKLOG: Final = 4096
 OUT_OF_FILES_SECONDS: Final = 0.1
 """Before accepting again when the process has no descriptor left."""
+_ABSENT: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+"""localhost is ::1 as well in many a hosts file, also where there is no IPv6."""
 
 
 async def bind(host: str, port: int) -> list[socket.socket]:
-    """Listening sockets for every address of the host. Raises OSError; then none is left open."""
+    """Listening sockets for every address of the host that this machine has. Raises OSError; then none is left open."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     bound: list[socket.socket] = []
-    try:
-        for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
-            sock = socket.socket(family, socket.SOCK_STREAM)
-            bound.append(sock)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind(address)
-            sock.listen(BACKLOG)
-            sock.setblocking(False)
-    except OSError:
-        for sock in bound:
-            sock.close()
-        raise
+    absent = OSError(errno.EADDRNOTAVAIL, "no such address")
+    for family, address in dict.fromkeys((family, address) for family, _, _, _, address in found):
+        try:
+            bound.append(_listening(family, address))
+        except OSError as error:
+            if error.errno not in _ABSENT:
+                for sock in bound:
+                    sock.close()
+                raise
+            absent = error
+    if not bound:
+        raise absent
     return bound
+
+
+def _listening(family: int, address: tuple[object, ...]) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 class Acceptor:

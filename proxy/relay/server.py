@@ -32,6 +32,13 @@ class Bound:
     port: int
     acceptor: Acceptor
 
+    def __str__(self) -> str:
+        return _shown(self.host, self.port)
+
+
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
 
 @dataclass(slots=True)
 class Servers:
@@ -57,7 +64,7 @@ class Servers:
         try:
             sockets = await bind(host, port)
         except OSError as error:
-            raise BindError(f"{name}: cannot listen on {host}:{port}: {error.strerror or error}") from None
+            raise BindError(f"{name}: cannot listen on {_shown(host, port)}: {error.strerror or error}") from None
         actual = sockets[0].getsockname()
         bound = Bound(name, actual[0], actual[1], Acceptor(sockets, heads, tls, rejected, self.head_timeout))
         self.bound.append(bound)

@@ -84,6 +84,26 @@ def test_every_address_of_a_name_is_bound() -> None:
     run(main())
 
 
+@pytest.mark.parametrize("loop", LOOPS)
+def test_an_address_that_is_not_here_is_left_out(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        here, gone = (socket.AF_INET, 0, 0, "", ("127.0.0.1", 0)), (socket.AF_INET, 0, 0, "", ("192.0.2.1", 0))
+        found = [gone, here]
+
+        async def getaddrinfo(*_: object, **__: object) -> object:
+            return found
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+        (sock,) = await bind("both", 0)
+        assert sock.getsockname()[0] == "127.0.0.1"
+        sock.close()
+        found.remove(here)
+        with pytest.raises(OSError, match="assign"):
+            await bind("neither", 0)
+
+    run(main(), loop)
+
+
 def test_an_address_in_use_leaves_nothing_open() -> None:
     async def main() -> None:
         first = await bind("127.0.0.1", 0)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from proxy.app import App
 from proxy.core.verdict import Outcome, Side
-from proxy.relay.server import BindError
+from proxy.relay.acceptor import Acceptor
+from proxy.relay.server import BindError, Bound
 from proxy.settings import Address
 from proxy.settings.model import Admin, Drain
 from tests.aio import run
@@ -44,6 +45,17 @@ def test_a_host_that_is_not_here(loop: str) -> None:
         await app.stop()
 
     run(main(), loop)
+
+
+def test_an_ipv6_address_is_shown_in_brackets(loop: str) -> None:
+    async def main() -> None:
+        app = App(settings("http://127.0.0.1:1", {"listen": Address("2001:db8::1", 8102)}))
+        with pytest.raises(BindError, match=r"^deepgram: cannot listen on \[2001:db8::1\]:8102: "):
+            await app.start()
+        await app.stop()
+
+    run(main(), loop)
+    assert str(Bound("admin", "::1", 9465, cast(Acceptor, None))) == "[::1]:9465"
 
 
 async def refuses(port: int) -> None:
