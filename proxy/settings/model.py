@@ -129,8 +129,9 @@ class Limits(Section):
     sessions: Annotated[Count, Field(ge=1)] | None = None
     """Sessions at once; further ones are refused. None: no limit."""
     header_bytes: Annotated[Count, Field(ge=1024, le=1024 * 1024)] = 65536
-    """Of a request's or an answer's head."""
+    """Of a request line, a status line, or one header, both ways."""
     headers: Annotated[Count, Field(ge=1, le=10_000)] = 256
+    """How many a request or an answer may have."""
 
 
 class Drain(Section):
