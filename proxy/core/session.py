@@ -24,12 +24,10 @@ from proxy.core.tally import AUDIO, AudioSeconds, Tables, Traffic
 from proxy.core.timing import AudioClock, ResultClock
 from proxy.core.vendor import CompiledEndpoint, Request, Vendor
 from proxy.core.verdict import Inspection, Phase, Side, Transport
-from proxy.core.wire import OP_BINARY, OP_CLOSE, OP_TEXT, FrameScanner
+from proxy.core.wire import OP_BINARY, OP_CLOSE, OP_TEXT, FrameScanner, Gatherer
 
 UNKNOWN_ENDPOINT: Final = "unknown"
 
-GATHERED: Final = 8
-"""Small messages of the vendor that are looked at together, a second after they came at the latest."""
 RESULT_SPACING: Final = 0.5
 """Seconds: interim results that follow each other more closely are counted but not parsed. No other message is passed over."""
 
@@ -76,9 +74,8 @@ class Session:
         self.buffered_max = 0
         self._client, self._vendor = _ClientSide(self), _VendorSide(self)
         self.from_client = FrameScanner(self._client, self.to_vendor, AUDIO)
-        self.from_vendor = FrameScanner(self._vendor, self.to_client)
+        self.from_vendor = Gatherer(FrameScanner(self._vendor, self.to_client))
         self.from_client.head = HEAD_BYTES
-        self.from_vendor.gathered = GATHERED
 
     # What the vendor answered, or why there was no answer
 
@@ -91,7 +88,7 @@ class Session:
         self._ids_from(headers)
         deflate = agreed(headers.get("sec-websocket-extensions", ""))
         if deflate is not None:
-            self.from_client.deflate = self.from_vendor.deflate = True
+            self.from_client.deflate = self.from_vendor.scanner.deflate = True
             self._client.inflater = Inflater(deflate.client_takeover, deflate.client_bits)
             self._vendor.inflater = Inflater(deflate.server_takeover, deflate.server_bits)
         if self.spec is not None and self.spec.spec.ready == "handshake":

@@ -10,9 +10,8 @@ told from noise. The scanner says `lost` once, with a reason, and looks no furth
 
 Nearly every chunk that the network hands over is exactly one small frame, and nearly every audio frame is as long as the one
 before. A process that relays wakes up with cold caches for each of them, so that what costs is how much code and how many
-objects a frame touches, not how much it computes. `feed` therefore only notes the time of an equal frame, and keeps a small
-text; the sink gets them a few at a time, when a run of them ends, or when somebody asks (`settle`). Everything that is not
-one whole frame goes through `_step`.
+objects a frame touches, not how much it computes. `feed` therefore only notes the time of an equal frame, and a `Gatherer`
+keeps small chunks; they are looked at a few at a time, when there are enough of them, or when somebody asks (`settle`).
 """
 
 from __future__ import annotations
@@ -33,8 +32,10 @@ LARGEST_CONTROL: Final = 125
 SAMPLED: Final = 10
 """The head of one binary message in so many is asked for."""
 NO_RUN: Final = -1
-LONG_TEXT: Final = 2048
-"""Bytes of a text that does not wait for others."""
+GATHERED: Final = 8
+"""Small chunks that are looked at together."""
+LONG_CHUNK: Final = 2048
+"""Bytes of a chunk that does not wait for others."""
 LARGER: Final = 1 << 64  # stands for a length that the short way does not read
 
 _TYPES: Final = {OP_CONTINUATION: CONTINUATION, OP_TEXT: TEXT, OP_BINARY: BINARY, OP_CLOSE: CLOSE, OP_PING: PING, OP_PONG: PONG}
@@ -69,8 +70,7 @@ def unmask(payload: bytes, mask: bytes) -> bytes:
 
 
 class FrameScanner:
-    """Scans one direction. `head` is how much of every tenth binary message is asked for, `gathered` how many small text
-    messages may wait for each other.
+    """Scans one direction. `head` is how much of every tenth binary message is asked for.
 
     `deflate` says that both ends agreed on permessage-deflate, which gives RSV1 a meaning (RFC 7692);
     compressed messages are kept whole, up to the bound of text, since nothing can be told of them otherwise.
@@ -78,18 +78,16 @@ class FrameScanner:
 
     __slots__ = (
         "_captured", "_compressed", "_done", "_first", "_frame_length", "_header", "_left", "_mask", "_message_length", "_opcode",
-        "_plain", "_run_head", "_run_left", "_run_length", "_run_size", "_text", "_texts", "_times", "_want", "binary_type", "deflate",
-        "gathered", "head", "is_lost", "sink", "traffic",
+        "_plain", "_run_head", "_run_left", "_run_length", "_run_size", "_text", "_times", "_want", "binary_type", "deflate",
+        "head", "is_lost", "sink", "traffic",
     )
 
     def __init__(self, sink: Sink, traffic: Traffic, binary_type: int = BINARY) -> None:
         self.sink = sink
         self._times: list[float] = []  # of the run's frames that the sink has not seen
-        self._texts: list[tuple[bytes, float]] = []
         self.traffic = traffic
         self.binary_type = binary_type
         self.head = 0
-        self.gathered = 1
         self.deflate = False
         self.is_lost = False
         self._plain = True  # nothing is cut or open: the next chunk may be one whole frame
@@ -138,9 +136,7 @@ class FrameScanner:
                     self.traffic.frames[TEXT] += 1
                     self.traffic.bytes[TEXT] += length
                     payload = data[start:]
-                    self._texts.append((unmask(payload, data[start - 4 : start]) if second & 0x80 else payload, now))
-                    if len(self._texts) >= self.gathered or length > LONG_TEXT:
-                        self.settle()
+                    self.sink.text(unmask(payload, data[start - 4 : start]) if second & 0x80 else payload, now)
                     return
         self._scan(data, now)
 
@@ -168,10 +164,6 @@ class FrameScanner:
             self.traffic.bytes[self.binary_type] += len(times) * self._run_length
             self.traffic.wire_bytes += len(times) * self._run_size
             self.sink.audio(self._run_length, times)
-        if self._texts:
-            texts, self._texts = self._texts, []
-            for payload, now in texts:
-                self.sink.text(payload, now)
 
     @property
     def at_boundary(self) -> bool:
@@ -188,7 +180,7 @@ class FrameScanner:
 
     def stop(self) -> None:
         """Looks no further, and forgets what was only noted."""
-        self._times, self._texts = [], []
+        self._times = []
         self.is_lost, self._plain, self._run_size = True, False, NO_RUN
 
     def _step(self, data: bytes, at: int, now: float) -> int:
@@ -279,6 +271,36 @@ class FrameScanner:
             self.sink.audio(length, [now])
         else:
             self.sink.message(opcode, length, payload, compressed, now)
+
+
+class Gatherer:
+    """In front of a scanner: small chunks wait for each other, so that eight of them warm the caches once."""
+
+    __slots__ = ("_chunks", "scanner")
+
+    def __init__(self, scanner: FrameScanner) -> None:
+        self.scanner = scanner
+        self._chunks: list[tuple[bytes, float]] = []
+
+    def feed(self, data: bytes, now: float) -> None:
+        """As FrameScanner.feed, a little later."""
+        self._chunks.append((data, now))
+        if len(self._chunks) >= GATHERED or len(data) > LONG_CHUNK:
+            self.settle()
+
+    def settle(self) -> None:
+        """Lets the scanner see what has waited."""
+        if self._chunks:
+            chunks, self._chunks = self._chunks, []
+            feed = self.scanner.feed
+            for data, now in chunks:
+                feed(data, now)
+        self.scanner.settle()
+
+    def stop(self) -> None:
+        """As FrameScanner.stop."""
+        self._chunks = []
+        self.scanner.stop()
 
 
 def close_payload(payload: bytes) -> tuple[int | None, str | None]:

@@ -14,7 +14,20 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
 from proxy.core import tally
-from proxy.core.wire import LARGEST_TEXT, OP_BINARY, OP_CLOSE, OP_PING, OP_PONG, OP_TEXT, FrameScanner, close_payload, unmask
+from proxy.core.wire import (
+    GATHERED,
+    LARGEST_TEXT,
+    LONG_CHUNK,
+    OP_BINARY,
+    OP_CLOSE,
+    OP_PING,
+    OP_PONG,
+    OP_TEXT,
+    FrameScanner,
+    Gatherer,
+    close_payload,
+    unmask,
+)
 
 from .playbook import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, frame
 
@@ -394,3 +407,38 @@ def test_runs_of_equal_frames_add_up(runs: list[tuple[int, int, str]], masked: b
     assert scanner.traffic.wire_bytes == wire
     sampled = [at for at, event in enumerate(binary) if event[0] == "message" and lengths[at]]
     assert sampled == [at for at in range(0, len(lengths), 10) if lengths[at]]
+
+
+@given(st.lists(st.tuples(st.binary(max_size=300), st.integers(0, 20)), max_size=40), st.integers(1, 9))
+def test_chunks_that_wait_are_scanned_as_they_came(pieces: list[tuple[bytes, int]], asked: int) -> None:
+    """Gathering changes when something is seen, never what."""
+    straight, waited = Seen(), Seen()
+    scanner_of, gatherer = FrameScanner(straight, tally.Traffic()), Gatherer(FrameScanner(waited, tally.Traffic()))
+    for number, (noise, texts) in enumerate(pieces):
+        for data in [frame(TEXT, b"{}")] * texts + [frame(BINARY, noise)] * (texts % 3) + ([noise] if number % 7 == 6 else []):
+            scanner_of.feed(data, float(number))
+            gatherer.feed(data, float(number))
+        if number % asked == 0:
+            gatherer.settle()
+    scanner_of.settle()
+    gatherer.settle()
+    for audio in (True, False):  # equal binary frames are told of together, and not in their place among texts
+        assert [e for e in waited.events if (e[0] == "audio") is audio] == [e for e in straight.events if (e[0] == "audio") is audio]
+    assert numbers(gatherer.scanner.traffic) == numbers(scanner_of.traffic)
+
+
+def test_no_more_than_a_few_small_chunks_wait() -> None:
+    seen = Seen()
+    gatherer = Gatherer(FrameScanner(seen, tally.Traffic()))
+    for number in range(1, GATHERED + 1):
+        assert len(seen.events) == 0, number
+        gatherer.feed(frame(TEXT, b"{}"), 1.0)
+    assert len(seen.events) == GATHERED
+    gatherer.feed(frame(TEXT, bytes(LONG_CHUNK)), 1.0)
+    assert len(seen.events) == GATHERED + 1
+    gatherer.feed(frame(TEXT, b"{}"), 1.0)
+    gatherer.stop()
+    gatherer.feed(frame(TEXT, b"{}"), 1.0)
+    gatherer.settle()
+    assert len(seen.events) == GATHERED + 1
+    assert gatherer.scanner.is_lost
