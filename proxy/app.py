@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 import signal
 import ssl
 import sys
@@ -152,6 +153,8 @@ def run_on(loop: str) -> Callable[[], asyncio.AbstractEventLoop]:
 
 async def serve(settings: Settings) -> None:
     """Runs until a signal or the admin page ends it. Raises BindError."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a call takes two descriptors; 1,024 is the usual soft limit
     async with running(settings) as app:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, app.drain)

@@ -16,11 +16,13 @@ from typing import Final
 from proxy.core.classify import Meaning
 from proxy.core.report import Evidence
 from proxy.core.session import Session
-from proxy.core.verdict import Category, Owner, Side
+from proxy.core.verdict import Category, Outcome, Owner, Side
 
 SAMPLED_EVERY: Final = 1.0
 """Seconds between two readings of TCP_INFO: delivery may have happened that much before it was seen."""
 LEAST_MARGIN: Final = 1.0
+STUCK_SECONDS: Final = 5.0
+"""So much audio that nobody has acknowledged is reason enough for a client to leave."""
 MARGIN_SHARE: Final = 0.2
 
 _HINTS: Final = {
@@ -42,8 +44,10 @@ class Examined:
     hint: str | None
 
 
-def examine(session: Session, meaning: Meaning, now: float) -> Examined:
+def examine(session: Session, outcome: Outcome, meaning: Meaning, now: float) -> Examined:
     """What stands of a claim."""
+    if outcome is Outcome.ABANDONED and session.undelivered_seconds > STUCK_SECONDS:
+        return Examined((), Owner.UNKNOWN, "The client left without the end message, after its audio had stopped reaching the vendor.")
     window = _idle_window(session)
     if meaning.category is not Category.IDLE_TIMEOUT or session.ending.ended_by is not Side.VENDOR or window is None:
         return Examined((), meaning.owner, meaning.hint)

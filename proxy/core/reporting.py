@@ -55,7 +55,7 @@ def _verdict(session: Session, now: float) -> tuple[Verdict, tuple[Evidence, ...
     ending.complete(claim, session.vendor_profile.profile)
     outcome, meaning = outcome_of(ending, claim, session.vendor_profile.classifier, bool(session.spec and session.spec.has_end),
                                   _full_length(session, now))
-    examined = examine(session, meaning, now)
+    examined = examine(session, outcome, meaning, now)
     close = {Side.VENDOR: ending.vendor_close, Side.CLIENT: ending.client_close}.get(claim.close_by or Side.UNKNOWN)
     verdict = Verdict(
         vendor=session.vendor,
@@ -152,7 +152,7 @@ def _at(session: Session, at: float | None) -> str | None:
 
 
 def _clean(text: str | None) -> str | None:
-    return redact(text) if text else None
+    return (redact(text) or None) if text else None
 
 
 def _rounded(value: float | None) -> float | None:

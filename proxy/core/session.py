@@ -111,9 +111,9 @@ class Session:
         self.ending.found = code
         self.ending.ended(Side.NETWORK)
 
-    def client_left(self) -> None:
+    def client_left(self, how: Transport = Transport.EOF) -> None:
         """The client was gone before there was an answer."""
-        self.ending.lost(Side.CLIENT, Transport.EOF)
+        self.ending.lost(Side.CLIENT, how)
 
     def refused_here(self, code: str) -> None:
         """`code` is one of own.OWN."""

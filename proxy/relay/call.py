@@ -26,9 +26,9 @@ from proxy.relay.answers import failed_dial
 from proxy.relay.bodies import LOOKED_AT, beginning
 from proxy.relay.dialer import Answer, Dialer, DialError, Upstream
 from proxy.relay.heads import lower, refusal_head, switching_head, upgrades
-from proxy.relay.splice import FLUSH_SECONDS, Splice
+from proxy.relay.splice import FLUSH_SECONDS, Splice, how_lost
 from proxy.relay.takeover import Taken
-from proxy.relay.tcpinfo import sample
+from proxy.relay.tcpinfo import LEFT, sample, state_of
 from proxy.relay.turns import Turns
 
 EARLY_BYTES: Final = 65536
@@ -49,7 +49,7 @@ class Door:
 class Waiting(asyncio.Protocol):
     """The client's protocol until there is an answer: keeps early bytes, and notices that the client has left."""
 
-    def __init__(self, gone: Callable[[], None]) -> None:
+    def __init__(self, gone: Callable[[Transport], None]) -> None:
         self._gone = gone
         self._writable = asyncio.Event()
         self._writable.set()
@@ -68,13 +68,13 @@ class Waiting(asyncio.Protocol):
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
-        self._gone()
+        self._gone(Transport.EOF)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._writable.set()
-        self._gone()
+        self._gone(how_lost(exc))
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -180,10 +180,10 @@ class Call:
             self._close_client()
             self._end()
 
-    def _client_gone(self) -> None:
+    def _client_gone(self, how: Transport) -> None:
         if self._splice is None and self._task is not None and not self._task.done():
             if not self._answered:  # most clients leave as soon as they have read a refusal's status
-                self.session.client_left()
+                self.session.client_left(how)
             self._task.cancel()
 
     async def _pass_on(self, answer: Answer, headers: dict[str, str]) -> None:
@@ -252,6 +252,8 @@ class Call:
         if self._splice is not None:
             self._measure(loop_lag)
             self._splice.look_at_sockets()
+        elif self._client is not None and self._waiting.held and state_of(self._client) in LEFT:
+            self._client_gone(Transport.EOF)  # while reading is held no loop tells that it has left
 
     def _measure(self, loop_lag: float) -> None:
         if self._vendor is None or self._splice is None:

@@ -196,7 +196,7 @@ class Splice:
         self._turns.add(partial(self._pass_loss_on, leg, exc))
 
     def _pass_loss_on(self, leg: Leg, exc: Exception | None) -> None:
-        how = _how(exc)
+        how = how_lost(exc)
         self._watch.leg_ended(leg.side, how)
         if not leg.other.ended:
             if how is Transport.RESET:
@@ -223,7 +223,8 @@ class Splice:
         self._timers.append(asyncio.get_running_loop().call_later(seconds, self._turns.add, act))
 
 
-def _how(exc: Exception | None) -> Transport:
+def how_lost(exc: Exception | None) -> Transport:
+    """What `connection_lost` was told, in our words."""
     if exc is None:
         return Transport.EOF
     return Transport.TIMEOUT if isinstance(exc, OSError) and exc.errno == errno.ETIMEDOUT else Transport.RESET

@@ -25,6 +25,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
 from aiohttp.http_parser import RawResponseMessage
+from aiohttp.tcp_helpers import tcp_keepalive
 from aiohttp.web_protocol import RequestHandler
 from yarl import URL
 
@@ -165,6 +166,7 @@ class Wire:
         old.transport = None
         transport.set_protocol(protocol)
         self._connection.close()  # ends the connector's bookkeeping; there is no transport left to close
+        tcp_keepalive(transport)  # as aiohttp does for the client's: a peer that vanished is noticed one day
         if paused:
             transport.resume_reading()
         return Taken(transport, early)

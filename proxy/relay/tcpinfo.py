@@ -15,7 +15,8 @@ from proxy.core.evidence import TcpSample
 
 _SIZE: Final = 232
 _TCP_INFO: Final = getattr(socket, "TCP_INFO", 11)
-_STATE_LEFT: Final = frozenset({7, 8, 9, 11})  # CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING: the peer sent FIN or RST
+LEFT: Final = frozenset({7, 8, 9, 11})
+"""CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING: the peer sent FIN or RST."""
 STATE_CLOSED: Final = 7
 
 
@@ -37,7 +38,7 @@ def sample(transport: asyncio.BaseTransport) -> TcpSample | None:
     sent, again = struct.unpack_from("QQ", raw, 200)
     (window,) = struct.unpack_from("I", raw, 228)
     # The SYN counts as one acknowledged byte.
-    return TcpSample(max(acked - 1, 0), sent - again + unsent, unacked, unsent, window, rtt / 1e6, raw[0] in _STATE_LEFT)
+    return TcpSample(max(acked - 1, 0), sent - again + unsent, unacked, unsent, window, rtt / 1e6, raw[0] in LEFT)
 
 
 def _read(transport: asyncio.BaseTransport, size: int) -> bytes | None:

@@ -16,8 +16,7 @@ from proxy.core.tally import FRAME_TYPES
 from proxy.core.verdict import Outcome, Owner, Phase, Side
 from proxy.telemetry.catalogue import DIAL_STAGES, DIRECTIONS, INSPECTED, METRICS, RESULT_KINDS
 
-FACTS: Final = ("never_ready", "vendor_silent", "client_silent", "near_limit", "idle_soon", "early_audio", "late_audio",
-                "all_zero_audio", "container_in_raw")
+FACTS: Final = ("container_in_raw",)
 
 ENDS: Final = (
     (Outcome.OK, Owner.NONE, Side.CLIENT),

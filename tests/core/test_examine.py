@@ -7,7 +7,7 @@ import pytest
 from proxy.core.profile import Profile
 from proxy.core.report import Report
 from proxy.core.vendor import Vendor
-from proxy.core.verdict import Owner
+from proxy.core.verdict import Outcome, Owner, Side, Transport
 
 from .playbook import COMMON, PROFILE, V1, Play, tcp
 
@@ -111,6 +111,14 @@ def test_the_window_is_what_the_client_asked_for() -> None:
     assert found(report)[0] == "no"
     assert report.evidence[0].window_seconds == 60
     assert found(accused(speaks(call(V1 + "&idle=soon"), 5).wait(30)))[0] == "yes"
+
+
+def test_a_client_that_left_a_vendor_which_took_nothing_is_not_accused() -> None:
+    stuck = speaks(speaks(call(), 3), 12, delivered=False)
+    left = speaks(call(), 12)
+    verdicts = [play.lost(Side.CLIENT, Transport.RESET).end().verdict for play in (stuck, left)]
+    assert [(v.outcome, v.owner, v.rule_owner) for v in verdicts] == [
+        (Outcome.ABANDONED, Owner.UNKNOWN, Owner.CLIENT), (Outcome.ABANDONED, Owner.CLIENT, Owner.CLIENT)]
 
 
 def test_other_ends_are_not_examined() -> None:

@@ -344,7 +344,7 @@ def _raises(self: object, data: bytes, now: float) -> None:
 
 
 def test_transport_names() -> None:
-    assert splice._how(None) is Transport.EOF
-    assert splice._how(ConnectionResetError()) is Transport.RESET
-    assert splice._how(TimeoutError(110, "timed out")) is Transport.TIMEOUT
-    assert splice._how(BrokenPipeError()) is Transport.RESET
+    assert splice.how_lost(None) is Transport.EOF
+    assert splice.how_lost(ConnectionResetError()) is Transport.RESET
+    assert splice.how_lost(TimeoutError(110, "timed out")) is Transport.TIMEOUT
+    assert splice.how_lost(BrokenPipeError()) is Transport.RESET

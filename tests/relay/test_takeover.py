@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from typing import Any
 
@@ -198,6 +199,41 @@ def test_a_client_that_leaves_during_the_dial_ends_it(loop: str, options: dict[s
             # A 101 that comes now opens nothing.
             vendor.writer.write(SWITCHING)
             assert not relay.app.relay.calls
+
+    run(main(), loop)
+
+
+@pytest.mark.parametrize(("early", "left", "code"), [
+    (b"", "rst", "transport_reset"), (b"", "close", "transport_eof"), (BIG, "rst", "transport_eof"), (BIG, "close", "transport_eof"),
+])
+def test_how_a_client_left_during_the_dial(loop: str, early: bytes, left: str, code: str) -> None:
+    """Also one that is not read any more, because it had sent too much: its socket is looked at."""
+    async def main() -> None:
+        async with rig() as relay:
+            assert relay.vendor is not None
+            client = await relay.call(request() + early)
+            vendor = await relay.vendor.arrived.get()
+            await vendor.head()
+            [call] = relay.app.relay.calls
+            await until(lambda: call.waiting.held is bool(early))
+            getattr(client, left)()
+            assert await vendor.rest() == b""
+            verdict = (await relay.report()).verdict
+            assert (verdict.outcome, verdict.code, verdict.owner) == (Outcome.ABANDONED, code, "client")
+
+    run(main(), loop)
+
+
+def test_a_vendor_that_vanishes_is_noticed_one_day(loop: str) -> None:
+    async def main() -> None:
+        async with rig(echo) as relay:
+            client = await relay.call()
+            await client.head()
+            [call] = relay.app.relay.calls
+            assert call._vendor is not None
+            assert call._vendor.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            client.close()
+            await relay.report()
 
     run(main(), loop)
 
