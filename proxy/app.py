@@ -30,7 +30,7 @@ from proxy.telemetry.ledger import Ledger
 from proxy.telemetry.metrics import Metrics
 
 LOOPS: Final = ("auto", "asyncio", "uvloop")
-GC_THRESHOLD: Final = (20_000, 20, 20)
+GC_THRESHOLD: Final = (2_000, 10, 10)
 
 
 def build() -> str:

@@ -83,7 +83,7 @@ def test_no_more_than_a_few_messages_wait_and_no_large_one() -> None:
         assert play._session.warnings == {}, number
     play.hears(type="Trouble", message="x")
     assert play._session.warnings == {"Trouble": 8}
-    play.hears(type="Trouble", message="x" * 3000)
+    play.hears(type="Trouble", message="x" * 7000)
     assert play._session.warnings == {"Trouble": 9}
     play.hears(type="Trouble", message="x").tick()
     assert play._session.warnings == {"Trouble": 10}

@@ -16,8 +16,8 @@ from websockets.frames import Frame, Opcode
 from proxy.core import tally
 from proxy.core.wire import (
     GATHERED,
+    GATHERED_BYTES,
     LARGEST_TEXT,
-    LONG_CHUNK,
     OP_BINARY,
     OP_CLOSE,
     OP_PING,
@@ -434,11 +434,12 @@ def test_no_more_than_a_few_small_chunks_wait() -> None:
         assert len(seen.events) == 0, number
         gatherer.feed(frame(TEXT, b"{}"), 1.0)
     assert len(seen.events) == GATHERED
-    gatherer.feed(frame(TEXT, bytes(LONG_CHUNK)), 1.0)
-    assert len(seen.events) == GATHERED + 1
+    gatherer.feed(frame(TEXT, b"{}"), 1.0)
+    gatherer.feed(frame(TEXT, bytes(GATHERED_BYTES)), 1.0)
+    assert len(seen.events) == GATHERED + 2
     gatherer.feed(frame(TEXT, b"{}"), 1.0)
     gatherer.stop()
     gatherer.feed(frame(TEXT, b"{}"), 1.0)
     gatherer.settle()
-    assert len(seen.events) == GATHERED + 1
+    assert len(seen.events) == GATHERED + 2
     assert gatherer.scanner.is_lost
