@@ -29,7 +29,6 @@ from proxy.telemetry import log
 from proxy.telemetry.ledger import Ledger
 from proxy.telemetry.metrics import Metrics
 
-LOOPS: Final = ("auto", "asyncio", "uvloop")
 GC_THRESHOLD: Final = (2_000, 10, 10)
 
 

@@ -24,11 +24,6 @@ SENSITIVE_QUERY: Final = frozenset({
     "x-amz-security-token",
 })
 """Query keys, in lower case, whose values are never shown. `is_sensitive` knows more: whatever ends in one of these words."""
-SENSITIVE_HEADERS: Final = frozenset({
-    "authorization", "proxy-authorization", "x-api-key", "api-key", "x-session-key", "cookie", "set-cookie", "sec-websocket-protocol",
-    "x-amz-security-token",
-})
-"""Header names, in lower case, whose values are never shown."""
 
 _NAME: Final = (
     r"(?:token|secret|passw(?:or)?d|passphrase|pwd|jwt|callback|cookie|credentials?|authorization|auth_header_value|sec-websocket-protocol"
@@ -83,18 +78,6 @@ def redact(text: str) -> str:
     text = _SCHEMED.sub(lambda m: m[0] if m[2].rstrip(".,:;!)]").lower() in _PROSE else m[1] + MARK, text)
     text = _patterns(_AFTER_A_SPACE.sub(lambda m: MARK if _like_a_credential(m[0]) else m[0], text))
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-
-
-def redact_target(raw_path: str) -> str:
-    """A request target with its path and query keys; values stay where neither their key nor they themselves look like secrets."""
-    path, mark, query = _printable(raw_path[:_LOOKED_AT]).partition("?")
-    text = _patterns(path) + mark + (_query(query) if mark else "")
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-
-
-def redact_header(name: str, value: str) -> str:
-    """The value of a header, or the mark where its name says that it is a secret."""
-    return MARK if name.lower() in SENSITIVE_HEADERS or is_sensitive(name) else redact(value)
 
 
 def is_sensitive(key: str) -> bool:

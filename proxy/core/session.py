@@ -2,10 +2,11 @@
 
 Owns the facts of one socket between client and vendor. The relay tells it what happened (bytes of either side, the vendor's
 answer, how a leg ended, a reading of TCP_INFO once a second) and asks for the report at the end, once. It never raises
-at the relay for what peers send, holds no audio and no text, and does no I/O.
+at the relay for what peers send, does no I/O, and holds no audio; of text only what the gatherer has not looked at yet,
+a few small messages of the last second, which go nowhere.
 
-    client bytes -> FrameScanner -> ClientSide: audio clock, end message, keep-alives, close
-    vendor bytes -> FrameScanner -> VendorSide: ready, results, error frames, the vendor's own figures, close
+    client bytes             -> FrameScanner -> ClientSide: audio clock, end message, keep-alives, close
+    vendor bytes -> Gatherer -> FrameScanner -> VendorSide: ready, results, error frames, the vendor's own figures, close
     both -> Ending (who did what first) and Claim (what was said) -> Verdict -> Report
 """
 

@@ -2,8 +2,8 @@
 
 Owns the framing of one direction. Bytes come in as they were cut by the network; whole messages, control frames and
 counts come out. Payloads are not copied and not unmasked, except what is asked for: text messages (up to a bound),
-control frames, and the first `head` bytes of one binary message in ten. It changes nothing and holds nothing back: the bytes have
-already gone on when the scanner sees them.
+control frames, and the first `head` bytes of one binary message in ten. It changes nothing and holds nothing back: the bytes
+have already gone on when the scanner sees them.
 
 Theory: RFC 6455 section 5.2 says what a header may look like. Practice: peers get it wrong, and then the stream cannot be
 told from noise. The scanner says `lost` once, with a reason, and looks no further; the relay goes on without it.

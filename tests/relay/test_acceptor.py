@@ -41,7 +41,7 @@ def test_many_at_once_are_all_served(loop: str) -> None:
         port = sockets[0].getsockname()[1]
         assert await asyncio.gather(*(echoed(port) for _ in range(50))) == [b"hello"] * 50
         serving.close()
-        await asyncio.sleep(0.01)
+        await asyncio.wait(serving._accepting)
         with pytest.raises(ConnectionRefusedError):
             await echoed(port)
 

@@ -10,6 +10,11 @@ from proxy.relay.turns import Turns
 from tests.aio import LOOPS, run
 
 
+async def several_turns() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
 @pytest.mark.parametrize("loop", LOOPS)
 def test_one_piece_a_turn_in_order(loop: str) -> None:
     seen: list[object] = []
@@ -34,9 +39,9 @@ def test_what_is_added_later_has_its_turn_too() -> None:
     async def main() -> None:
         turns = Turns()
         turns.add(lambda: turns.add(lambda: seen.append("inner")))
-        await asyncio.sleep(0.01)
+        await several_turns()
         turns.add(lambda: seen.append("later"))
-        await asyncio.sleep(0.01)
+        await several_turns()
 
     run(main())
     assert seen == ["inner", "later"]
