@@ -18,7 +18,8 @@ from typing import Final
 
 from proxy.core.claim import Claim
 from proxy.core.phrases import Phrase, fold
-from proxy.core.profile import Common, Profile, Rule, When
+from proxy.core.profile import Profile
+from proxy.core.rules import Common, Rule, When
 from proxy.core.verdict import DEFAULTS, UNCLASSIFIED, Category, Owner, Retry, Side
 
 

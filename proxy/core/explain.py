@@ -14,9 +14,10 @@ from typing import Final
 from proxy.core.claim import Claim
 from proxy.core.classify import NOTHING, Meaning, shared
 from proxy.core.inspect import Json, Kind, Told
-from proxy.core.profile import Common, Profile
+from proxy.core.profile import Profile
 from proxy.core.quoted import quoted
 from proxy.core.redact import redact
+from proxy.core.rules import Common
 from proxy.core.vendor import CompiledEndpoint, Vendor
 from proxy.core.verdict import Outcome, Phase, Side, Transport, Verdict
 
@@ -127,7 +128,7 @@ def _best(readings: list[_Reading]) -> list[_Reading]:
 def _readings(given: Given, frames: list[bytes], vendor: Vendor) -> list[_Reading]:
     """One reading for each endpoint that it may be; with several, those that know most of the frames."""
     route = vendor.route(given.path) if given.path is not None else None
-    names: Iterable[str] = vendor.endpoints if route is None else (route.endpoint,)
+    names: Iterable[str] = vendor.endpoints if route is None or route.endpoint is None else (route.endpoint,)
     readings = [_read(given, frames, vendor, vendor.endpoints[name]) for name in names]
     most = max(reading.known_frames for reading in readings)
     return [reading for reading in readings if reading.known_frames == most]

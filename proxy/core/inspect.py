@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import orjson
 
-from proxy.core.profile import Message, Messages, Position, Where
+from proxy.core.messages import Message, Messages, Position, Where
 
 LARGEST: Final = 256 * 1024
 """Bytes of a text message that is still read."""
@@ -144,7 +144,7 @@ def told_by(message: Message, json: Json) -> Told:
         server_code=text_of(first(message.server_code)(json)),
         server_title=text_of(first(message.server_title)(json)),
         server_detail=text_of(first(message.server_detail)(json)),
-        **{name: text_of(getter(path)(json)) for name, path in message.ids.items()},
+        **{name: text_of(first(paths)(json)) for name, paths in message.ids.items()},
     )
 
 
@@ -176,8 +176,8 @@ class Kind:
         """For messages without a type: recognised by what they hold."""
         if self.when is not None:
             return self.when(json)
-        paths = self.message.server_detail + self.message.server_code + self.message.text + tuple(self.message.ids.values())
-        return first(paths)(json) is not None
+        m = self.message
+        return any(first(paths)(json) is not None for paths in (m.server_detail, m.server_code, m.text, *m.ids.values()))
 
 
 class Inspector:

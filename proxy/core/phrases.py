@@ -2,7 +2,7 @@
 
 Vendors word the same fault in several ways: case, prefixes, punctuation and line breaks differ between their pages and
 the wire. Text is therefore folded to lower-case words before a phrase is looked for. A phrase is plain words; `*` stands
-for anything, also inside a word (`session*`). Matching is a left-to-right `str.find` for each piece between stars:
+for anything, also inside a word (`session*`), and so does `{name}`, whose value is a secret (redact). Matching is a left-to-right `str.find` for each piece between stars:
 linear, so that neither a profile nor hostile text can make it run away.
 """
 
@@ -15,6 +15,8 @@ LONGEST: Final = 2048
 """Characters of a text that are looked at."""
 
 _NOT_WORD: Final = re.compile(r"[\W_]+")
+PARAMETER: Final = re.compile(r"\{[a-z_]+\}")
+"""A place in a phrase where something stands that is nobody's business."""
 
 
 def fold(text: str) -> str:
@@ -30,8 +32,8 @@ class Phrase:
 
     def __init__(self, source: str) -> None:
         self.source = source
-        folded = [fold(piece)[1:-1] if piece.strip() else "" for piece in source.split("*")]
-        pieces = [_with_gaps(piece, raw) for piece, raw in zip(folded, source.split("*"), strict=True)]
+        raw = PARAMETER.sub("*", source).split("*")
+        pieces = [_with_gaps(fold(piece)[1:-1] if piece.strip() else "", piece) for piece in raw]
         if pieces[0]:
             pieces[0] = " " + pieces[0].lstrip(" ")
         if pieces[-1]:

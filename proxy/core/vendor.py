@@ -13,7 +13,8 @@ from urllib.parse import parse_qsl
 from proxy.core.audio import UNTIMED, WIDTHS, AudioFormat
 from proxy.core.classify import Classifier
 from proxy.core.inspect import Inspector
-from proxy.core.profile import Common, Declared, Endpoint, Profile, Route
+from proxy.core.profile import Declared, Endpoint, Profile, Route
+from proxy.core.rules import Common
 
 QUERY_FIELDS: Final = 1000
 

@@ -69,6 +69,46 @@ class Transport(StrEnum):
     REFUSED = "refused"
 
 
+class Noticed(StrEnum):
+    """What may be noticed while a session is open: the report's `facts`."""
+
+    NEVER_READY = "never_ready"
+    VENDOR_SILENT = "vendor_silent"
+    CLIENT_SILENT = "client_silent"
+    NEAR_LIMIT = "near_limit"
+    IDLE_SOON = "idle_soon"
+    EARLY_AUDIO = "early_audio"
+    LATE_AUDIO = "late_audio"
+    ALL_ZERO_AUDIO = "all_zero_audio"
+    CONTAINER_IN_RAW = "container_in_raw"
+    TEXT_IN_AUDIO = "text_in_audio"
+    """A binary message that is JSON, or base64: a keep-alive sent as binary, most often."""
+    ODD_BYTES = "odd_bytes"
+    """An audio message that does not hold whole samples."""
+    FORMAT_MISMATCH = "format_mismatch"
+    """A header inside the audio tells another rate, width or number of channels than was declared."""
+
+
+class Check(StrEnum):
+    """What a claim is held against: the `check` of a piece of evidence."""
+
+    AUDIO_RECEIVED = "audio_received"
+    CHUNK_DURATION = "chunk_duration"
+    AUDIO_RATE = "audio_rate"
+    CHUNK_BYTES = "chunk_bytes"
+    AUDIO_DECODABLE = "audio_decodable"
+    SESSION_DURATION = "session_duration"
+    CONCURRENCY = "concurrency"
+    CONNECTION_RATE = "connection_rate"
+    MESSAGE_RATE = "message_rate"
+    MESSAGE_SHAPE = "message_shape"
+    CREDENTIALS = "credentials"
+    READY_BEFORE = "ready_before"
+    """Refused after the 101 as unauthorised, though the session had been ready."""
+    IDLE = "idle"
+    REPORTED_AUDIO = "reported_audio"
+
+
 class Inspection(StrEnum):
     FULL = "full"
     PARTIAL = "partial"

@@ -16,11 +16,12 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from proxy.core.known import UNKNOWN_ENDPOINT
 from proxy.core.own import own_meaning
 from proxy.core.profile import Route
 from proxy.core.report import Report, utc
 from proxy.core.reporting import correlated, report_of
-from proxy.core.session import UNKNOWN_ENDPOINT, Session
+from proxy.core.session import Session
 from proxy.core.vendor import Request
 from proxy.core.verdict import Inspection, Outcome, Side, Verdict
 from proxy.relay.answers import response
@@ -76,7 +77,7 @@ class Relay:
     def _admit(self, door: Door, request: web.BaseRequest) -> web.StreamResponse:
         asked = Request.of(request.raw_path, lower(request.raw_headers))
         route = door.vendor.route(request.raw_path)
-        endpoint = door.vendor.endpoints[route.endpoint] if route else None
+        endpoint = door.vendor.endpoints[route.endpoint] if route and route.endpoint else None
         tables = self.ledger.tables(door.vendor.name, endpoint.name if endpoint else UNKNOWN_ENDPOINT)
         session = Session(str(uuid.uuid4()), door.name, door.vendor, endpoint, asked, tables, monotonic(), time.time())
         self.ledger.started(session)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from proxy.core.profile import Common, Profile
+from proxy.core.profile import Profile
+from proxy.core.rules import Common
 from proxy.settings.document import Document, read
 from proxy.settings.problems import ConfigError, Problem
 from proxy.settings.validate import validated

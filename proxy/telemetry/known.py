@@ -11,7 +11,8 @@ from math import prod
 from typing import Final
 
 from proxy.core.classify import NOTHING, Meaning, meaning_of
-from proxy.core.profile import Common, Profile, Rule
+from proxy.core.profile import Profile
+from proxy.core.rules import Common, Rule
 from proxy.core.tally import FRAME_TYPES
 from proxy.core.verdict import Outcome, Owner, Phase, Side
 from proxy.telemetry.catalogue import DIAL_STAGES, DIRECTIONS, INSPECTED, METRICS, RESULT_KINDS

@@ -13,8 +13,9 @@ import logging
 from collections.abc import Callable, Hashable, Mapping
 from typing import Protocol, TypeVar
 
-from proxy.core.profile import Common, Profile
+from proxy.core.profile import Profile
 from proxy.core.report import Report
+from proxy.core.rules import Common
 from proxy.core.tally import DIAL_SECONDS, LAG_SECONDS, SESSION_SECONDS, AudioSeconds, Histogram, Tables, Traffic
 from proxy.core.verdict import Inspection
 from proxy.telemetry import known

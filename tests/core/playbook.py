@@ -14,9 +14,10 @@ from typing import Any, Final, Self
 import orjson
 
 from proxy.core.evidence import TcpSample
-from proxy.core.profile import Common, Profile
+from proxy.core.profile import Profile
 from proxy.core.report import Report
 from proxy.core.reporting import report_of
+from proxy.core.rules import Common
 from proxy.core.session import Session
 from proxy.core.tally import Tables
 from proxy.core.vendor import Request, Vendor
@@ -142,7 +143,7 @@ class Play:
         self.now = 100.0
         self.tables = Tables()
         route = vendor.route(path)
-        endpoint = vendor.endpoints[route.endpoint] if route else None
+        endpoint = vendor.endpoints[route.endpoint] if route and route.endpoint else None
         request = Request.of(path, dict(headers or {}))
         self._session = Session("s-1", "main", vendor, endpoint, request, self.tables, self.now, WALL)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from proxy.core.profile import Common, Profile
+from proxy.core.profile import Profile
+from proxy.core.rules import Common
 
 ENDPOINT: dict[str, Any] = {"audio": {"encoding": {}, "sample_rate": {}, "formats": {}}, "ready": "handshake"}
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from proxy.core.claim import BODY_LIMIT, MOST_SAID, NO_STATUS, Claim, as_number
 from proxy.core.inspect import Told
-from proxy.core.profile import Message, Profile
+from proxy.core.messages import Message
+from proxy.core.profile import Profile
 from proxy.core.verdict import Side
 
 from .profiles import profile

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from proxy.core.claim import Claim
 from proxy.core.classify import NOTHING, Classifier, Meaning, meaning_of, shared
 from proxy.core.inspect import Told
-from proxy.core.profile import Rule
+from proxy.core.rules import Rule
 from proxy.core.verdict import Category, Owner, Phase, Retry, Side, Transport
 
 from .profiles import common, profile, rule

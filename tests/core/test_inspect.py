@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.core.inspect import LARGEST, LONGEST, Inspector, Kind, Told, first, getter, text_of, told_by
-from proxy.core.profile import Message, Messages
+from proxy.core.messages import Message, Messages
 
 MESSAGES = Messages.model_validate({
     "kinds": {

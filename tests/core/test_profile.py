@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from proxy.core.profile import Audio, Common, Declared, Profile, When, schema
+from proxy.core.profile import Audio, Declared, Profile, schema
+from proxy.core.rules import Common, When
 
 from .profiles import common, profile, rule
 

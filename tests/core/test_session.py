@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.core.deflate import LARGEST_MESSAGE
-from proxy.core.session import UNKNOWN_ENDPOINT
+from proxy.core.known import UNKNOWN_ENDPOINT
 from proxy.core.timing import ResultClock
 from proxy.core.verdict import Category, Inspection, Outcome, Owner, Phase, Retry, Side, Transport
 from proxy.core.wire import LARGEST_TEXT

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from proxy.core.profile import Common, Profile
+from proxy.core.profile import Profile
 from proxy.core.report import LatencyReport, Report
+from proxy.core.rules import Common
 from proxy.core.tally import AudioSeconds, Traffic
 from proxy.core.verdict import Category, Inspection, Outcome, Owner, Phase, Retry, Side, Verdict
 

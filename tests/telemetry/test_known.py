@@ -1,4 +1,4 @@
-from proxy.core.profile import Common
+from proxy.core.rules import Common
 from proxy.core.verdict import DEFAULTS, Category, Outcome, Owner, Side
 from proxy.telemetry import known
 

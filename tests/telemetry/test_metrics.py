@@ -6,7 +6,8 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from proxy.core.profile import Common, Profile
+from proxy.core.profile import Profile
+from proxy.core.rules import Common
 from proxy.core.tally import FRAME_TYPES, Histogram
 from proxy.core.verdict import Outcome
 from proxy.telemetry.catalogue import METRICS

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from proxy.core.explain import Given, explain
-from proxy.core.profile import Audio, Declared, Endpoint, Example, Profile, Route
+from proxy.core.profile import Audio, Declared, Endpoint, Profile, Route
+from proxy.core.rules import Example
 from proxy.core.verdict import Verdict
 from proxy.settings.profiles import load_all
 

@@ -9,8 +9,10 @@ import pytest
 import yaml
 
 from proxy.core.explain import Given, explain
+from proxy.core.messages import Message
 from proxy.core.phrases import Phrase, fold
-from proxy.core.profile import Endpoint, Example, Limits, Message, Profile, Rule, When
+from proxy.core.profile import Endpoint, Limits, Profile
+from proxy.core.rules import Example, Rule, When
 
 from .catalogue import COMMON
 

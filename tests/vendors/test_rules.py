@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from proxy.core.classify import meaning_of
-from proxy.core.profile import Example, Rule
+from proxy.core.rules import Example, Rule
 from proxy.core.verdict import Category, Outcome
 
 from .catalogue import COMMON, NOBODY, PROFILES, of_example

@@ -1,0 +1,104 @@
+"""The messages of a vendor's conversation, as a profile describes them: which kinds there are, and what of each is kept.
+
+Owns the shape alone; reading messages by it is the inspector's business (inspect).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from proxy.core.fields import Path, Paths, Slug, Strict, listed
+
+
+class Where(Strict):
+    """A condition on a value inside a message: what it is, or only whether it is there."""
+
+    path: Path
+    equals: str | int | float | bool | None = None
+    exists: bool | None = None
+
+    @model_validator(mode="after")
+    def _asks_one_thing(self) -> Self:
+        if (self.equals is None) == (self.exists is None):
+            raise ValueError("a condition on a value needs either equals or exists")
+        return self
+
+
+class Position(Strict):
+    """Where a message says how far into the audio it reaches."""
+
+    path: Paths = ()
+    plus: Path | None = None
+    """A second path whose value is added (a start and a duration)."""
+    unit: Literal["s", "ms"] = "s"
+
+
+class Held(Strict):
+    """Audio inside a message."""
+
+    path: Path
+    encoding: Literal["base64", "bytes"]
+
+
+class Declares(Strict):
+    """Where a message declares what the audio is. What it leaves out stays as it was."""
+
+    encoding: Paths = ()
+    sample_rate: Paths = ()
+    channels: Paths = ()
+
+
+Role = Literal["ready", "result", "end", "error", "warning", "keep_alive", "control", "info", "audio", "start", "stopped", "disconnect"]
+"""What a message does. The vendor's: `ready` (its hello), `result`, `end` (its goodbye), `error`, `warning`, `stopped` (it no longer
+listens to this stream), `disconnect` (a close told in a message). The client's: `start` (begins a stream, the next one on the
+same socket), `audio`, `end` (the stream's or the session's), `keep_alive`. Either's: `control`, `info`."""
+
+
+class Message(Strict):
+    """One kind of message, and what of it is kept. Nothing else is: no transcript, no client text."""
+
+    role: Role
+    name: Slug | None = None
+    """What logs and metrics call it, where its type is a bare number."""
+    when: Where | None = None
+    """Tried first to last among messages of the same type; without it any message of the type fits."""
+    fatal: bool | Literal["if_last"] = True
+    """Whether an error ends the session; `if_last`: only if the vendor says nothing more before the end, else it was a warning."""
+    required: Paths = ()
+    """What the vendor insists on in a client's message."""
+    audio: Held | None = None
+    declares: Declares | None = None
+    close_code: Paths = ()
+    close_reason: Paths = ()
+    """The close that a message of role `disconnect` tells of."""
+    ids: dict[Literal["connection_id", "req_id"], Paths] = Field(default_factory=dict)
+    server_code: Paths = ()
+    server_title: Paths = ()
+    server_detail: Paths = ()
+    text: Paths = ()
+    """A result counts once one of these is not empty."""
+    final: Where | None = None
+    utterance: Path | None = None
+    """Finals with the same value here are one final told twice."""
+    speech_start: Position | None = None
+    speech_end: Position | None = None
+    audio_seconds: Position | None = None
+    """The vendor's own count of the audio it received."""
+    expires_at: Path | None = None
+    """Unix time at which the vendor will end the session."""
+
+
+class Messages(Strict):
+    """The messages of one direction, by the value of `type`.
+
+    JSON comes in text messages. Protobuf comes in binary ones; a path is then made of field numbers (`4.3`), `type` is the path of
+    an enumeration, and `kinds` are named by its numbers.
+    """
+
+    encoding: Literal["json", "protobuf"] = "json"
+    type: Path = "type"
+    kinds: dict[str, Annotated[tuple[Message, ...], BeforeValidator(listed)]] = Field(default_factory=dict)
+    untyped: tuple[Message, ...] = ()
+    """Messages without that value: the first whose `when`, or one of whose paths, is there."""
