@@ -38,6 +38,8 @@ class Simulator(ABC):
     """
 
     vendor: ClassVar[str]
+    plain: ClassVar[tuple[str, ...]] = ()
+    """Paths, by their beginnings, of plain HTTP requests; all others are upgrades."""
     FAULTS: ClassVar[Mapping[str, str]]
     _faults: ClassVar[Mapping[str, Fault]]
     modern_body = False
@@ -63,6 +65,7 @@ class Simulator(ABC):
         self.host, self.port, self.strict, self.wording = host, port, strict, wording
         self.fault_after = fault_after
         self.sessions: list[Session] = []
+        self.requests: list[Session] = []
         self._fault = self._faults[fault] if fault is not None else None
         self._compression, self._tls = compression, tls
         self._lines: set[Line] = set()
@@ -107,6 +110,10 @@ class Simulator(ABC):
     def admit(self, line: Line) -> Response | None:
         """A refusal, or None to answer 101."""
 
+    def reply(self, line: Line) -> Response | None:
+        """The answer to a plain HTTP request: `line.method`, `line.request`, `line.body`."""
+        return None
+
     def greet(self, line: Line) -> Mapping[str, str]:
         """Headers of the 101."""
         return {}
@@ -139,11 +146,14 @@ class Simulator(ABC):
         now = connection.loop.time()
         connection.session = Session(request.path, list(request.headers.raw_items()), str(uuid.uuid4()), now)
         connection.wording, connection.modern_body, connection.heard_at = self.wording, self.modern_body, now
-        self.sessions.append(connection.session)
+        plain = request.path.startswith(self.plain)
+        (self.requests if plain else self.sessions).append(connection.session)
         response = None
-        if self._fault is not None and self._fault.stage == "request":
+        if self._fault is not None and self._fault.stage == ("http" if plain else "request"):
             response = await self._fault.act(connection)
-        return self.admit(connection) if response is None else response
+        if response is not None:
+            return response
+        return self.reply(connection) if plain else self.admit(connection)
 
     def _process_response(self, connection: ServerConnection, _: Request, response: Response) -> None:
         assert isinstance(connection, Line)

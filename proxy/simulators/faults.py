@@ -31,10 +31,10 @@ _PACK: Final[Mapping[str, Callable[[bytes], bytes]]] = {"br": brotli.compress, "
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong. `stage`: instead of the answer to the request, instead of the hello, or later."""
+    """One thing that goes wrong. `stage`: in place of the answer to plain HTTP or to an upgrade, of the hello, or later."""
 
     about: str
-    stage: Literal["request", "hello", "session"]
+    stage: Literal["http", "request", "hello", "session"]
     act: Act
 
 

@@ -18,6 +18,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event
 
+from proxy.simulators.posted import posted
+
 Wording = Literal["documented", "live"]
 
 CLOSE_WAIT_SECONDS = 1.0
@@ -52,13 +54,17 @@ def close_frame(code: int | None, reason: str = "") -> bytes:
 class Line(ServerConnection):
     """A server's end of one connection.
 
-    `cut`: nothing that the library wants to write goes out any more. `held`: it waits, to go out in one piece.
+    `cut`: nothing that the library wants to write goes out any more. `held`: it waits, to go out in one piece. `method` and `body`
+    are those of the request, which the library itself takes for a GET without a body.
     """
 
     registry: ClassVar[set[Line]]
     session: Session
     wording: Wording = "documented"
     modern_body = False
+    method = "GET"
+    body = b""
+    gathered: bytes | None = b""
     struck = False
     stalled = False
     cut = False
@@ -73,6 +79,18 @@ class Line(ServerConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.registry.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self.gathered is not None:
+            self.gathered += data
+            if self.gathered.startswith(b"GET "):
+                data = self.gathered
+            elif (request := posted(self.gathered)) is not None:
+                self.method, data, self.body = request.method, request.head, request.body
+            else:
+                return
+            self.gathered = None
+        super().data_received(data)
 
     def process_event(self, event: Event) -> None:
         super().process_event(event)
