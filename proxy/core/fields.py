@@ -7,14 +7,19 @@ and `*` stands for anything. No regular expressions: nothing a profile says can 
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from proxy.core.phrases import Phrase
 
 
-def listed(value: object) -> object:
+def one_or_more(kind: Any) -> BeforeValidator:
+    """A list of these in which a single one may stand for itself, for editors as well."""
+    return BeforeValidator(_listed, json_schema_input_type=kind | tuple[kind, ...])
+
+
+def _listed(value: object) -> object:
     return value if isinstance(value, list | tuple) or value is None else [value]
 
 
@@ -31,11 +36,11 @@ def lower_case(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
-Strings = Annotated[tuple[str, ...], BeforeValidator(listed)]
+Strings = Annotated[tuple[str, ...], one_or_more(str)]
 Phrases = Annotated[Strings, AfterValidator(_phrases)]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 Path = Annotated[str, Field(min_length=1, max_length=200)]
-Paths = Annotated[tuple[Path, ...], BeforeValidator(listed)]
+Paths = Annotated[tuple[Path, ...], one_or_more(Path)]
 Seconds = Annotated[float, Field(ge=0)]
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from proxy.core.fields import Path, Paths, Slug, Strict, listed
+from proxy.core.fields import Path, Paths, Slug, Strict, one_or_more
 
 
 class Where(Strict):
@@ -99,6 +99,6 @@ class Messages(Strict):
 
     encoding: Literal["json", "protobuf"] = "json"
     type: Path = "type"
-    kinds: dict[str, Annotated[tuple[Message, ...], BeforeValidator(listed)]] = Field(default_factory=dict)
+    kinds: dict[str, Annotated[tuple[Message, ...], one_or_more(Message)]] = Field(default_factory=dict)
     untyped: tuple[Message, ...] = ()
     """Messages without that value: the first whose `when`, or one of whose paths, is there."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from proxy.core.fields import Phrases, Slug, Strict, Strings, at, listed
+from proxy.core.fields import Phrases, Slug, Strict, Strings, at, one_or_more
 from proxy.core.verdict import Category, Owner, Phase, Retry, Side, Transport
 
 
@@ -21,8 +21,8 @@ class When(Strict):
     """
 
     endpoint: Strings | None = None
-    phase: Annotated[tuple[Phase, ...], BeforeValidator(listed)] | None = None
-    http_status: Annotated[tuple[Annotated[int | str, Field(union_mode="left_to_right")], ...], BeforeValidator(listed)] | None = None
+    phase: Annotated[tuple[Phase, ...], one_or_more(Phase)] | None = None
+    http_status: Annotated[tuple[Annotated[int | str, Field(union_mode="left_to_right")], ...], one_or_more(int | str)] | None = None
     """Numbers, or a class such as `4xx`."""
     header: dict[str, Phrases] | None = None
     server_code: Strings | None = None
@@ -30,12 +30,12 @@ class When(Strict):
     """Phrases, any of which is in what was said: error frames, close reason, error headers or body."""
     exact: Phrases | None = None
     """Phrases, any of which is the whole of one thing that was said."""
-    close_code: Annotated[tuple[int, ...], BeforeValidator(listed)] | None = None
-    number: Annotated[tuple[int, ...], BeforeValidator(listed)] | None = None
+    close_code: Annotated[tuple[int, ...], one_or_more(int)] | None = None
+    number: Annotated[tuple[int, ...], one_or_more(int)] | None = None
     """The close code, or the error frame's own code, whichever of them is known."""
     close_by: Side | None = None
-    transport: Annotated[tuple[Transport, ...], BeforeValidator(listed)] | None = None
-    ended_by: Annotated[tuple[Side, ...], BeforeValidator(listed)] | None = None
+    transport: Annotated[tuple[Transport, ...], one_or_more(Transport)] | None = None
+    ended_by: Annotated[tuple[Side, ...], one_or_more(Side)] | None = None
     reported_seconds: float | None = None
     """The vendor's own count of audio was exactly this."""
     in_between: bool | None = None
@@ -86,10 +86,12 @@ class Rule(Strict):
     outcome: Literal["ok", "error"] = "error"
     one_of: Strings = ()
     """Ids of rules among which the claim does not decide: the verdict is what they share."""
-    when: Annotated[tuple[When, ...], BeforeValidator(listed), Field(min_length=1)]
+    when: Annotated[tuple[When, ...], one_or_more(When), Field(min_length=1)]
     hint: str | None = None
     rows: Strings = ()
     """Rows of the vendor's own error page that this rule stands for."""
+    aliases: Strings = ()
+    """Other names that the vendor's pages or SDKs have for the same."""
     sources: Strings = ()
     examples: tuple[Example, ...] = Field(min_length=1)
 
