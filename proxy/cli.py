@@ -40,7 +40,7 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
     demo.add_argument("--seconds", type=float, default=4.0, help="length of a good call (default 4)")
     demo.add_argument("--serve", action="store_true", help="keep everything up afterwards, with a call now and then")
     schema = commands.add_parser("schema", help="print the JSON Schema of a file")
-    schema.add_argument("of", nargs="?", choices=("settings", "vendor"), default="settings")
+    schema.add_argument("of", nargs="?", choices=("settings", "vendor", "common"), default="settings")
     health = commands.add_parser("healthcheck", help="exit 0 if the process on --metrics says it is ready")
     health.add_argument("--metrics", metavar="HOST:PORT", help="default: as the settings say")
     return top

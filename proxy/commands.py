@@ -148,12 +148,15 @@ def demo(args: argparse.Namespace) -> int:
 
 def schema(args: argparse.Namespace) -> int:
     import orjson
+    from pydantic import BaseModel
 
     from proxy.core.profile import Profile
     from proxy.core.profile import schema as schema_of
-    from proxy.settings import settings_schema
+    from proxy.core.rules import Common
+    from proxy.settings import Settings
 
-    print(orjson.dumps(settings_schema() if args.of == "settings" else schema_of(Profile), option=orjson.OPT_INDENT_2).decode())
+    of: dict[str, type[BaseModel]] = {"settings": Settings, "vendor": Profile, "common": Common}
+    print(orjson.dumps(schema_of(of[args.of]), option=orjson.OPT_INDENT_2).decode())
     return DONE
 
 

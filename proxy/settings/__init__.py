@@ -4,8 +4,8 @@ Owns what an operator writes and every word about what is wrong with it. Everyth
 It must not know telemetry, the relay or any vendor by name.
 """
 
-from proxy.settings.load import FILE_VARIABLE, Overrides, check, load
-from proxy.settings.model import Listener, Settings, settings_schema
+from proxy.settings.load import FILE_VARIABLE, Overrides, check, load, load_known
+from proxy.settings.model import Listener, Settings
 from proxy.settings.problems import ConfigError, Problem
 from proxy.settings.profiles import Catalogue, load_all, load_common, load_profile, packaged
 from proxy.settings.values import Address
@@ -23,7 +23,7 @@ __all__ = [
     "load",
     "load_all",
     "load_common",
+    "load_known",
     "load_profile",
     "packaged",
-    "settings_schema",
 ]

@@ -15,7 +15,8 @@ from typing import Any, Final
 from proxy.settings.document import Document, Keys, Place, read, scalar
 from proxy.settings.model import EVERY_ROUTE, Admin, Metrics, Settings
 from proxy.settings.problems import ConfigError, Problem, instead, shown
-from proxy.settings.profiles import Catalogue, common_in, load_some, packaged, profile_in, vendor_files
+from proxy.settings.profiles import Catalogue, common_in, load_all, load_some, packaged, profile_in, vendor_files
+from proxy.settings.upstreams import upstreams
 from proxy.settings.validate import validated
 from proxy.settings.values import Address, address
 
@@ -58,6 +59,17 @@ def check(path: Path) -> list[Problem]:
     except ConfigError as error:
         return error.problems
     return []
+
+
+def load_known(env: Mapping[str, str]) -> Catalogue:
+    """Every profile there is: the packaged ones, and those that the settings of `EARWITNESS_CONFIG` name. Raises ConfigError."""
+    if not env.get(FILE_VARIABLE):
+        return load_all()
+    path, problems = Path(env[FILE_VARIABLE]), list[Problem]()
+    files = _files(read(path), path.parent, problems)
+    if problems:
+        raise ConfigError(problems)
+    return load_some(files, files)
 
 
 def _settled(document: Document, folder: Path, env: Mapping[str, str], overrides: Overrides, thorough: bool) -> Settings:
@@ -182,7 +194,10 @@ def _completed(document: Document, settings: Settings, catalogue: Catalogue) -> 
     listeners = []
     for number, listener in enumerate(settings.listeners):
         profile = catalogue.profiles[listener.vendor]
-        routes = {route.name: route.upstream for route in profile.routes}
+        for name in listener.variables.keys() - profile.variables.keys():
+            told = f"no such variable; {instead(name, list(profile.variables))}"
+            problems.append(document.problem(("listeners", number, "variables", name), told))
+        routes = upstreams(profile, listener.variables)
         for name in listener.upstream:
             if name not in routes and name != EVERY_ROUTE:
                 problems.append(document.problem(("listeners", number, "upstream", name), f"no such route; {instead(name, list(routes))}"))

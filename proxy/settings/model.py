@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationInfo, model_validator
 
-from proxy.core.profile import schema
 from proxy.settings.problems import instead, shown
 from proxy.settings.profiles import Catalogue
+from proxy.settings.upstreams import host_part
 from proxy.settings.values import Address, CaFile, File, Listen, Loopback, Origin, Shown, origin, proves
 
 Seconds = Annotated[float, Field(strict=True, allow_inf_nan=False, le=3600)]
@@ -92,6 +92,8 @@ class Listener(Section):
     ] = {}
     """One URL for all routes, or a map of the profile's route names to URLs; the profile's own for the rest.
     Loaded settings have an entry for every route here."""
+    variables: dict[str, Annotated[str, AfterValidator(host_part)]] = {}
+    """What stands in braces in the profile's own upstreams, such as a region; the profile's defaults for the rest."""
     tls: Tls = Tls()
     upstream_tls: UpstreamTls = UpstreamTls()
 
@@ -177,8 +179,3 @@ class Settings(Section):
         settings = self.model_copy(update={"listeners": listeners})
         settings._catalogue = catalogue
         return settings
-
-
-def settings_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of a settings file."""
-    return schema(Settings)

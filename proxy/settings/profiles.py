@@ -15,6 +15,7 @@ from proxy.core.profile import Profile
 from proxy.core.rules import Common
 from proxy.settings.document import Document, read
 from proxy.settings.problems import ConfigError, Problem
+from proxy.settings.upstreams import problems_of
 from proxy.settings.validate import validated
 
 _PACKAGE: Final = Path(__file__).parent.parent
@@ -85,6 +86,7 @@ def profile_in(document: Document, vendor: str) -> Profile:
         raise ConfigError(problems)
     if profile.vendor != vendor:
         problems.append(document.problem(("vendor",), f"should be {vendor!r}: a vendor's file is named after it"))
+    problems += [document.problem(keys, message) for keys, message in problems_of(profile)]
     if problems:
         raise ConfigError(problems)
     return profile
