@@ -5,6 +5,7 @@ Owns arithmetic on audio bytes. It knows nothing of vendors, messages or clocks.
 
 from __future__ import annotations
 
+import re
 from array import array
 from dataclasses import dataclass
 from typing import Final
@@ -42,6 +43,11 @@ class AudioFormat:
 
 UNTIMED: Final = AudioFormat("opaque")
 
+_WAV_PCM: Final = {(1, 16): "pcm_s16le", (1, 32): "pcm_s32le", (7, 8): "mulaw", (6, 8): "alaw"}
+"""Format tag and bits of a sample (RFC 2361, Microsoft's mmreg.h) to our names."""
+
+_BASE64: Final = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
+
 _MAGIC: Final = (
     (b"RIFF", "wav"),
     (b"OggS", "ogg"),
@@ -60,6 +66,31 @@ def container(head: bytes) -> str | None:
         if head.startswith(magic):
             return name
     return "mp4" if head[4:8] == b"ftyp" else None
+
+
+def is_text(head: bytes) -> bool:
+    """Whether a message is text after all: JSON sent as binary, or base64. Samples never look so for long."""
+    if head[:1] == b"{":
+        return head.isascii() and head.count(b'"') > 1
+    return len(head) >= HEAD_BYTES - 2 and _BASE64.fullmatch(head) is not None
+
+
+def wav(head: bytes) -> tuple[AudioFormat, int] | None:
+    """What a WAV file that begins so holds, and where its samples begin; None for what is no WAV, or hides that beyond `head`."""
+    if not head.startswith(b"RIFF") or head[8:12] != b"WAVE":
+        return None
+    found, at = UNTIMED, 12
+    while at + 8 <= len(head):
+        name, size = head[at : at + 4], int.from_bytes(head[at + 4 : at + 8], "little")
+        at += 8
+        if name == b"data":
+            return found, at
+        if name == b"fmt " and at + 16 <= len(head):
+            tag, channels, rate = (int.from_bytes(head[at + i : at + i + n], "little") for i, n in ((0, 2), (2, 2), (4, 4)))
+            name_of = _WAV_PCM.get((tag, int.from_bytes(head[at + 14 : at + 16], "little")))
+            found = AudioFormat(name_of, rate, channels) if name_of and rate and channels else UNTIMED
+        at += size + (size & 1)
+    return None
 
 
 def peak(head: bytes, name: str) -> float | None:

@@ -31,8 +31,10 @@ class SeenClose:
 class Ending:
     """Acts, in the order in which they were seen."""
 
-    __slots__ = ("blind", "client_close", "drained", "ended_by", "fatal_error", "found", "goodbye", "initiated_by",
-                 "own_code", "transport", "vendor_close")
+    __slots__ = (
+        "_perhaps", "blind", "client_close", "drained", "ended_by", "fatal_error", "found", "goodbye", "initiated_by", "own_code",
+        "told_close", "transport", "vendor_close",
+    )
 
     def __init__(self) -> None:
         self.initiated_by = Side.UNKNOWN
@@ -45,11 +47,35 @@ class Ending:
         self.blind = False  # a close frame of the vendor's would not be seen any more
         self.drained = False
         self.own_code: str | None = None  # of our own refusal
+        self.told_close: SeenClose | None = None  # in a message of the vendor's
+        self._perhaps = Side.UNKNOWN
         self.found: str | None = None  # our own name for what was wrong with the vendor's answer
 
     def began(self, side: Side) -> None:
         if self.initiated_by is Side.UNKNOWN:
             self.initiated_by = side
+
+    def perhaps_began(self, side: Side) -> None:
+        """Something that only counts if nothing follows it; what ends the session later must not take its place."""
+        if self.initiated_by is Side.UNKNOWN:
+            self.initiated_by = self._perhaps = side
+
+    def did_not_begin(self) -> None:
+        """What perhaps began the end did not."""
+        if self._perhaps is not Side.UNKNOWN and self.ended_by is Side.UNKNOWN:
+            self.initiated_by = self._perhaps = Side.UNKNOWN
+
+    def reopened(self) -> None:
+        """The client begins another stream: its last end message was not the session's end."""
+        if self.initiated_by is Side.CLIENT and self.ended_by is Side.UNKNOWN:
+            self.initiated_by = Side.UNKNOWN
+        self.goodbye = False
+
+    def told(self, code: int | None, reason: str | None, now: float) -> None:
+        """The vendor tells of its close in a message."""
+        if self.told_close is None:
+            self.told_close = SeenClose(code, reason, now)
+        self.began(Side.VENDOR)
 
     def ended(self, side: Side) -> None:
         self.began(side)
@@ -74,7 +100,9 @@ class Ending:
 
     def complete(self, claim: Claim, profile: Profile) -> None:
         """Writes into the claim what ended it first. The close that belongs to the vendor's error frame counts as that."""
-        if self.vendor_close is not None and (self.fatal_error or (self.ended_by is Side.VENDOR and self.transport is None)):
+        if self.told_close is not None:
+            claim.closed(profile, self.told_close.code, self.told_close.reason, Side.VENDOR)
+        elif self.vendor_close is not None and (self.fatal_error or (self.ended_by is Side.VENDOR and self.transport is None)):
             claim.closed(profile, self.vendor_close.code, self.vendor_close.reason, Side.VENDOR)
         elif self.client_close is not None and self.ended_by is Side.CLIENT and self.transport is None:
             claim.closed(profile, self.client_close.code, self.client_close.reason, Side.CLIENT)

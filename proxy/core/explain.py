@@ -11,12 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from proxy.core.claim import Claim
+from proxy.core.claim import Claim, as_number
 from proxy.core.classify import NOTHING, Meaning, shared
-from proxy.core.inspect import Json, Kind, Told
+from proxy.core.inspect import Json, Kind, Told, text_of
 from proxy.core.profile import Profile
 from proxy.core.quoted import quoted
-from proxy.core.redact import redact
 from proxy.core.rules import Common
 from proxy.core.vendor import CompiledEndpoint, Vendor
 from proxy.core.verdict import Outcome, Phase, Side, Transport, Verdict
@@ -87,7 +86,7 @@ class Given:
 class _Reading:
     """One vendor's and one endpoint's view of what is given."""
 
-    vendor: str
+    vendor: Vendor
     endpoint: str
     claim: Claim
     meaning: Meaning
@@ -115,7 +114,7 @@ def explain(given: Given, profiles: Mapping[str, Profile], common: Common) -> tu
     readings = [reading for profile in wanted for reading in _readings(given, frames, Vendor(profile, common))]
     best = _best(readings) if given.vendor is None else readings
     meaning = shared(reading.meaning for reading in best) if best else NOTHING
-    vendors = list(dict.fromkeys(reading.vendor for reading in best))
+    vendors = list(dict.fromkeys(reading.vendor.name for reading in best))
     return _verdict(given, best or readings, meaning), vendors
 
 
@@ -154,7 +153,7 @@ def _read(given: Given, frames: list[bytes], vendor: Vendor, endpoint: CompiledE
         for told in frames_read.warnings:
             claim.hear(profile, told)
     meaning, words = vendor.classifier.decide(claim)
-    return _Reading(vendor.name, endpoint.name, claim, meaning, frames_read.known, frames_read.fatal, words and meaning.vendors_own)
+    return _Reading(vendor, endpoint.name, claim, meaning, frames_read.known, frames_read.fatal, words and meaning.vendors_own)
 
 
 class _Frames:
@@ -183,6 +182,9 @@ class _Frames:
         if kind.role == "error" and kind.fatal:
             self.fatal = True
             claim.hear(self._profile, told)
+        elif kind.role == "disconnect":
+            code = as_number(kind.close_code(json))
+            claim.closed(self._profile, int(code) if code is not None else None, text_of(kind.close_reason(json)), Side.VENDOR)
         elif kind.role in ("error", "warning"):
             self.warnings.append(told)
         elif kind.role == "ready":
@@ -196,11 +198,17 @@ class _Frames:
 def _verdict(given: Given, readings: list[_Reading], meaning: Meaning) -> Verdict:
     first = readings[0]
     claim = first.claim
-    one_vendor = len({reading.vendor for reading in readings}) == 1
+    one_vendor = len({reading.vendor.name for reading in readings}) == 1
     one_endpoint = one_vendor and len(readings) == 1
     told = claim.told
+
+    def clean(text: str | None) -> str | None:
+        for reading in readings:
+            text = reading.vendor.clean(text)
+        return text
+
     return Verdict(
-        vendor=first.vendor if one_vendor else None,
+        vendor=first.vendor.name if one_vendor else None,
         endpoint=first.endpoint if one_endpoint else None,
         outcome=_outcome(claim, meaning),
         phase=claim.phase,
@@ -214,13 +222,13 @@ def _verdict(given: Given, readings: list[_Reading], meaning: Meaning) -> Verdic
         initiated_by=_initiated_by(given, first),
         ended_by=_ended_by(given, claim),
         http_status=given.http_status,
-        server_code=_clean(told.server_code),
-        server_title=_clean(told.server_title),
-        server_detail=_clean(told.server_detail),
-        connection_id=_clean(told.connection_id),
-        req_id=_clean(told.req_id),
+        server_code=clean(told.server_code),
+        server_title=clean(told.server_title),
+        server_detail=clean(told.server_detail),
+        connection_id=clean(told.connection_id),
+        req_id=clean(told.req_id),
         close_code=given.close_code,
-        close_reason=_clean(given.close_reason),
+        close_reason=clean(given.close_reason),
         hint=meaning.hint,
     )
 
@@ -243,7 +251,3 @@ def _initiated_by(given: Given, reading: _Reading) -> Side:
     if reading.fatal:
         return Side.VENDOR
     return Side.CLIENT if reading.claim.end_sent else _ended_by(given, reading.claim)
-
-
-def _clean(text: str | None) -> str | None:
-    return None if text is None else redact(text)

@@ -9,18 +9,23 @@ A profile's messages are compiled once a profile, not once a session: an `Inspec
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import orjson
 
-from proxy.core.messages import Message, Messages, Position, Where
+from proxy.core.messages import Declares, Message, Messages, Position, Where
+from proxy.core.protobuf import Piece, tree, walk
 
 LARGEST: Final = 256 * 1024
 """Bytes of a text message that is still read."""
 LONGEST: Final = 512
 """Characters of a value that is kept."""
+
+BASE64_HEAD: Final = 168
+"""Characters of base64 that are decoded to look at the audio: 126 bytes."""
 
 _POSITION: Final = re.compile(r"-?[0-9]{1,9}")
 
@@ -120,6 +125,8 @@ def _holds(where: Where | None) -> Callable[[Json], bool] | None:
     if where is None:
         return None
     get, expected = getter(where.path), where.equals
+    if where.exists is not None:
+        return lambda json: (get(json) is not None) == where.exists
 
     def holds(json: Json) -> bool:
         value = get(json)
@@ -148,14 +155,52 @@ def told_by(message: Message, json: Json) -> Told:
     )
 
 
-class Kind:
-    """One kind of message with its paths compiled."""
+def _audio(message: Message) -> Callable[[Json], Piece | None] | None:
+    """Takes the audio out of a message: how many bytes, and the first of them."""
+    if message.audio is None:
+        return None
+    get, base64 = getter(message.audio.path), message.audio.encoding == "base64"
 
-    __slots__ = ("audio_seconds", "expires_at", "fatal", "final", "has_text", "message", "name", "role", "speech_end", "speech_start",
-                 "utterance", "when")
+    def held(json: Json) -> Piece | None:
+        value = get(json)
+        if base64 and type(value) is str:
+            return Piece(len(value) * 3 // 4 - value.count("=", -2), _decoded(value[:BASE64_HEAD]))
+        return value if isinstance(value, Piece) else None
+
+    return held
+
+
+def _decoded(head: str) -> bytes:
+    try:
+        return b64decode(head, validate=True)
+    except ValueError:
+        return b""
+
+
+class Declaration:
+    """Where a message declares what the audio is: encoding, sample rate and channels, each as a string, None where it does not say."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, declares: Declares) -> None:
+        self._parts = tuple(first(paths) for paths in (declares.encoding, declares.sample_rate, declares.channels))
+
+    def read(self, json: Json) -> tuple[str | None, ...]:
+        return tuple(text_of(part(json)) for part in self._parts)
+
+
+class Kind:
+    """One kind of message with its paths compiled. `held` gives the audio in it."""
+
+    __slots__ = ("audio_seconds", "close_code", "close_reason", "declares", "expires_at", "fatal", "final", "has_text", "held", "message",
+                 "name", "required", "role", "speech_end", "speech_start", "utterance", "when")
 
     def __init__(self, name: str, message: Message) -> None:
-        self.name, self.message, self.role, self.fatal = name, message, message.role, message.fatal
+        self.name, self.message, self.role, self.fatal = message.name or name, message, message.role, message.fatal
+        self.held = _audio(message)
+        self.declares = Declaration(message.declares) if message.declares else None
+        self.close_code, self.close_reason = first(message.close_code), first(message.close_reason)
+        self.required = tuple(getter(path) for path in message.required)
         self.when = _holds(message.when)
         self.has_text = first(message.text) if message.text else None
         self.final = _holds(message.final)
@@ -181,19 +226,22 @@ class Kind:
 
 
 class Inspector:
-    """All kinds of message of one direction of one endpoint."""
+    """All kinds of message of one direction of one endpoint, in JSON."""
 
-    __slots__ = ("_kinds", "_passing", "_plain", "_type", "_type_key", "_untyped")
+    __slots__ = ("_kinds", "_passing", "_plain", "_type", "_type_key", "_untyped", "has_start")
+    binary = False
+    """Whether its messages are the binary ones."""
 
     def __init__(self, messages: Messages) -> None:
         self._type = getter(messages.type)
         self._type_key = messages.type
         self._kinds = {name: tuple(Kind(name, m) for m in kinds) for name, kinds in messages.kinds.items()}
+        self.has_start = any(m.role == "start" for m in messages.all())
         self._plain = {name: kinds[0] for name, kinds in self._kinds.items() if len(kinds) == 1 and kinds[0].when is None}
         self._untyped = tuple(Kind("", m) for m in messages.untyped)
         self._passing = Passing(messages.type, self._plain.values())
 
-    def read(self, data: bytes) -> tuple[Kind, Json] | None:
+    def read(self, data: bytes, length: int | None = None) -> tuple[Kind, Json] | None:
         """The kind of a message and its JSON; None for what is no JSON object or not known to the profile."""
         if len(data) > LARGEST:
             return None
@@ -210,6 +258,8 @@ class Inspector:
         if type(json) is not dict:
             return None
         name = self._type(json)
+        if type(name) is int:
+            name = str(name)
         if name is None:
             return next(((kind, json) for kind in self._untyped if kind.is_there(json)), None)
         if type(name) is not str:
@@ -219,6 +269,32 @@ class Inspector:
     def is_passing(self, data: bytes) -> bool:
         """Whether a message is surely an interim result, told without parsing it."""
         return self._passing.is_passing(data)
+
+
+class FieldInspector(Inspector):
+    """The same, in protobuf: messages are trees of field numbers."""
+
+    __slots__ = ("_tree",)
+    binary = True
+
+    def __init__(self, messages: Messages) -> None:
+        super().__init__(messages)
+        every = messages.all()
+        pieces = [m.audio.path for m in every if m.audio and m.audio.encoding == "bytes"]
+        self._tree = tree([messages.type, *(path for m in every for path in m.paths() if path not in pieces)], pieces)
+
+    def read(self, data: bytes, length: int | None = None) -> tuple[Kind, Json] | None:
+        """As for JSON, of a message of `length` bytes that begins with `data`."""
+        fields = walk(data, self._tree, length)
+        return None if fields is None else self.kind_of(fields)
+
+    def is_passing(self, data: bytes) -> bool:
+        return False
+
+
+def inspector(messages: Messages) -> Inspector:
+    """Raises ValueError for paths that the encoding does not know."""
+    return FieldInspector(messages) if messages.encoding == "protobuf" else Inspector(messages)
 
 
 class Passing:

@@ -13,6 +13,7 @@ from proxy.core.audio import UNTIMED
 from proxy.core.claim import Claim
 from proxy.core.ending import Ending
 from proxy.core.evidence import Delivery
+from proxy.core.inspect import Json, Kind, Told
 from proxy.core.tally import AudioSeconds, Tables, Traffic
 from proxy.core.timing import AudioClock, ResultClock
 from proxy.core.vendor import CompiledEndpoint, Request, Vendor
@@ -26,10 +27,10 @@ class Known:
     """State of one session. `now` is always the monotonic clock; `wall` is Unix time at the start."""
 
     __slots__ = (
-        "_ready_seconds", "answered_at", "audio", "audio_format", "buffered", "buffered_max", "claim", "clock", "connection_id",
-        "delivery", "ending", "endpoint", "expires_at", "facts", "failed", "from_client", "from_vendor", "inspection", "kept_alive_at",
-        "lead_seconds", "listener", "loop_lag_max", "ready_at", "req_id", "request", "results", "session_id", "spec", "started_at",
-        "to_client", "to_vendor", "vendor", "vendor_profile", "wall", "warnings",
+        "_declared", "_pending", "_pending_name", "_ready_seconds", "answered_at", "audio", "audio_format", "buffered", "buffered_max",
+        "claim", "clock", "connection_id", "delivery", "ending", "endpoint", "expires_at", "facts", "failed", "from_client", "from_vendor",
+        "inspection", "kept_alive_at", "lead_seconds", "listener", "loop_lag_max", "ready_at", "req_id", "request", "results", "session_id",
+        "spec", "started_at", "stopped_at", "streams", "to_client", "to_vendor", "vendor", "vendor_profile", "wall", "warnings",
     )
 
     from_client: FrameScanner
@@ -56,7 +57,12 @@ class Known:
         self.warnings: dict[str, int] = {}  # how often, by name
         self.to_vendor, self.to_client = Traffic(), Traffic()
         self.audio = AudioSeconds()
-        self.audio_format = endpoint.audio_format(request) if endpoint else UNTIMED
+        self._declared = endpoint.declared(request) if endpoint else (None, None, None)
+        self.audio_format = endpoint.format_of(*self._declared) if endpoint else UNTIMED
+        self.streams = 0  # that the client began by a message
+        self.stopped_at: float | None = None  # the vendor listens no longer to the stream, or the client has ended it
+        self._pending: Told | None = None  # an error that counts only if nothing follows it
+        self._pending_name = ""
         self._ready_seconds = tables.ready
         self.clock = AudioClock(self.audio_format, self.audio, tables)
         self.results = ResultClock(self.clock, tables)
@@ -71,10 +77,53 @@ class Known:
             if header.lower() in headers:
                 setattr(self, name, headers[header.lower()])
 
+    def ids_of(self, kind: Kind, json: Json) -> None:
+        told = kind.told(json)
+        self.connection_id = self.connection_id or told.connection_id
+        self.req_id = told.req_id or self.req_id
+
     def ready(self, now: float) -> None:
         if self.ready_at is None:
             self.ready_at, self.claim.ready = now, True
             self._ready_seconds.observe(now - self.started_at)
+
+    def declared(self, *said: str | None) -> None:
+        """A message says what the audio is: encoding, sample rate, channels; None keeps what was said before."""
+        encoding, rate, channels = (new or old for new, old in zip(said, self._declared, strict=True))
+        self._declared = (encoding, rate, channels)
+        if self.spec is not None:
+            self.audio_format = self.spec.format_of(encoding, rate, channels)
+            self.clock.reformat(self.audio_format)
+
+    def stream_began(self) -> None:
+        """The client begins a stream, perhaps another one on the same socket."""
+        self.streams += 1
+        self.stopped_at = None
+        self.claim.end_sent = False
+        self.ending.reopened()
+        self.results.restart()
+
+    def hold_error(self, name: str, told: Told) -> None:
+        """An error that ends the session only if the vendor says nothing more."""
+        if self._pending is None:
+            self._pending, self._pending_name = told, name
+            self.ending.perhaps_began(Side.VENDOR)
+        else:
+            self._pending.merge(told)
+
+    def went_on(self) -> None:
+        """The vendor has gone on: an error before this was a warning."""
+        if self._pending is not None:
+            self._pending = None
+            self.ending.did_not_begin()
+            self.warned(self._pending_name)
+
+    def conclude(self) -> None:
+        """The session is over: an error that nothing followed has ended it."""
+        if self._pending is not None:
+            told, self._pending = self._pending, None
+            self.claim.hear(self.vendor_profile.profile, told)
+            self.ending.fatal_error = True
 
     def blind(self, side: Side, inspection: Inspection = Inspection.LOST) -> None:
         """Something of that side went by unread: what was not seen may have been there."""

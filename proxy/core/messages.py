@@ -5,11 +5,14 @@ Owns the shape alone; reading messages by it is the inspector's business (inspec
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+import re
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from proxy.core.fields import Path, Paths, Slug, Strict, one_or_more
+
+FIELD_PATH: Final = re.compile(r"[1-9][0-9]{0,7}(\.[1-9][0-9]{0,7})*")
 
 
 class Where(Strict):
@@ -90,6 +93,18 @@ class Message(Strict):
     """Unix time at which the vendor will end the session."""
 
 
+    def paths(self) -> tuple[str, ...]:
+        """Every path that it names."""
+        several: list[tuple[str, ...]] = [self.required, self.close_code, self.close_reason, self.server_code, self.server_title,
+                                          self.server_detail, self.text, *self.ids.values()]
+        if self.declares:
+            several += [self.declares.encoding, self.declares.sample_rate, self.declares.channels]
+        several += [position.path for position in (self.speech_start, self.speech_end, self.audio_seconds) if position]
+        single = [one.path for one in (self.when, self.final, self.audio) if one] + [self.utterance, self.expires_at]
+        single += [position.plus for position in (self.speech_start, self.speech_end, self.audio_seconds) if position]
+        return tuple(path for paths in several for path in paths) + tuple(path for path in single if path)
+
+
 class Messages(Strict):
     """The messages of one direction, by the value of `type`.
 
@@ -102,3 +117,14 @@ class Messages(Strict):
     kinds: dict[str, Annotated[tuple[Message, ...], one_or_more(Message)]] = Field(default_factory=dict)
     untyped: tuple[Message, ...] = ()
     """Messages without that value: the first whose `when`, or one of whose paths, is there."""
+
+    def all(self) -> list[Message]:
+        return [message for kinds in self.kinds.values() for message in kinds] + list(self.untyped)
+
+    @model_validator(mode="after")
+    def _paths_are_read(self) -> Self:
+        if self.encoding == "protobuf":
+            for path in (self.type, *(path for message in self.all() for path in message.paths())):
+                if not FIELD_PATH.fullmatch(path):
+                    raise ValueError(f"in protobuf a path is made of field numbers, not {path!r}")
+        return self

@@ -2,8 +2,8 @@
 
 Vendors word the same fault in several ways: case, prefixes, punctuation and line breaks differ between their pages and
 the wire. Text is therefore folded to lower-case words before a phrase is looked for. A phrase is plain words; `*` stands
-for anything, also inside a word (`session*`), and so does `{name}`, whose value is a secret (redact). Matching is a left-to-right `str.find` for each piece between stars:
-linear, so that neither a profile nor hostile text can make it run away.
+for anything, also inside a word (`session*`), and so does `{name}`, whose value is nobody's business (redact). Matching is
+a left-to-right `str.find` for each piece between stars: linear, so that neither a profile nor hostile text can make it run away.
 """
 
 from __future__ import annotations

@@ -62,6 +62,8 @@ class Endpoint(Strict):
     limits: Limits = Limits()
     response_ids: dict[Literal["connection_id", "req_id"], str] = Field(default_factory=dict)
     """Response headers of the handshake that carry ids."""
+    path_id: Literal["connection_id", "req_id"] | None = None
+    """The id that is the last part of the request's path."""
     ready: Literal["handshake", "message"]
     """What makes a session ready: the 101 itself, or the first message of role `ready`."""
     client: Messages = Messages()

@@ -49,14 +49,15 @@ def report_of(session: Session, now: float, correlation: Mapping[str, Sequence[s
 
 
 def _verdict(session: Session, now: float) -> tuple[Verdict, tuple[Evidence, ...]]:
-    ending, claim = session.ending, session.claim
+    ending, claim, clean = session.ending, session.claim, session.vendor_profile.clean
+    session.conclude()
     if session.clock.chunks:
         claim.audio_sent = True
     ending.complete(claim, session.vendor_profile.profile)
     outcome, meaning = outcome_of(ending, claim, session.vendor_profile.classifier, bool(session.spec and session.spec.has_end),
                                   _full_length(session, now))
     examined = examine(session, outcome, meaning, now)
-    close = {Side.VENDOR: ending.vendor_close, Side.CLIENT: ending.client_close}.get(claim.close_by or Side.UNKNOWN)
+    close = {Side.VENDOR: ending.told_close or ending.vendor_close, Side.CLIENT: ending.client_close}.get(claim.close_by or Side.UNKNOWN)
     verdict = Verdict(
         vendor=session.vendor,
         endpoint=session.endpoint,
@@ -72,13 +73,13 @@ def _verdict(session: Session, now: float) -> tuple[Verdict, tuple[Evidence, ...
         initiated_by=ending.initiated_by,
         ended_by=ending.ended_by,
         http_status=claim.http_status,
-        server_code=_clean(claim.told.server_code),
-        server_title=_clean(claim.told.server_title),
-        server_detail=_clean(claim.told.server_detail),
-        connection_id=_clean(session.connection_id or claim.told.connection_id),
-        req_id=_clean(session.req_id or claim.told.req_id),
+        server_code=clean(claim.told.server_code),
+        server_title=clean(claim.told.server_title),
+        server_detail=clean(claim.told.server_detail),
+        connection_id=clean(session.connection_id or claim.told.connection_id),
+        req_id=clean(session.req_id or claim.told.req_id),
         close_code=close.code if close else None,
-        close_reason=_clean(close.reason) if close else None,
+        close_reason=clean(close.reason) if close else None,
         hint=examined.hint,
     )
     return verdict, examined.evidence
@@ -131,7 +132,7 @@ def _traffic(traffic: Traffic) -> dict[str, Any]:
 def _close(session: Session, close: SeenClose | None) -> Close | None:
     if close is None:
         return None
-    return Close(close.code, _clean(close.reason), utc(session.wall + close.at - session.started_at))
+    return Close(close.code, session.vendor_profile.clean(close.reason), utc(session.wall + close.at - session.started_at))
 
 
 def correlated(request: Request, names: Mapping[str, Sequence[str]]) -> dict[str, str]:
@@ -149,10 +150,6 @@ def _trace_id(request: Request) -> str | None:
 
 def _at(session: Session, at: float | None) -> str | None:
     return utc(session.wall + at - session.started_at) if at is not None else None
-
-
-def _clean(text: str | None) -> str | None:
-    return (redact(text) or None) if text else None
 
 
 def _rounded(value: float | None) -> float | None:

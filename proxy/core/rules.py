@@ -64,6 +64,7 @@ class Example(Strict):
     headers: dict[str, str] | None = None
     body: str | None = None
     frames: Strings = ()
+    frames_hex: Strings = ()
     close_code: int | None = None
     close_reason: str | None = None
     close_by: Side | None = None

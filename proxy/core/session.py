@@ -12,16 +12,20 @@ a few small messages of the last second, which go nowhere.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
-from proxy.core.audio import HEAD_BYTES
 from proxy.core.deflate import Inflater, agreed
 from proxy.core.evidence import TcpSample
 from proxy.core.known import Known
 from proxy.core.sides import ClientSide, VendorSide
-from proxy.core.tally import AUDIO, Tables
+from proxy.core.tally import AUDIO, BINARY, Tables
 from proxy.core.vendor import CompiledEndpoint, Request, Vendor
-from proxy.core.verdict import Inspection, Phase, Side, Transport
+from proxy.core.verdict import Inspection, Noticed, Phase, Side, Transport
 from proxy.core.wire import FrameScanner, Gatherer
+
+
+HARDLY_AUDIO: Final = 64
+"""Bytes of a binary message that may well be something else: it is looked at."""
 
 
 class Session(Known):
@@ -33,9 +37,16 @@ class Session(Known):
                  tables: Tables, now: float, wall: float) -> None:
         super().__init__(session_id, listener, vendor, endpoint, request, tables, now, wall)
         self._client, self._vendor = ClientSide(self), VendorSide(self)
-        self.from_client = FrameScanner(self._client, self.to_vendor, AUDIO)
+        self.from_client = FrameScanner(self._client, self.to_vendor, BINARY if endpoint and endpoint.client.binary else AUDIO)
+        self.from_client.head, self.from_client.small = self._client.head, HARDLY_AUDIO
         self.from_vendor = Gatherer(FrameScanner(self._vendor, self.to_client))
-        self.from_client.head = HEAD_BYTES
+        self.from_vendor.scanner.head = self._vendor.head
+        if self._client.looks_at_each:
+            self.from_client.sampled = 1
+        if self._vendor.head:
+            self.from_vendor.scanner.sampled = 1
+        if endpoint is not None and endpoint.spec.path_id is not None:
+            setattr(self, endpoint.spec.path_id, request.path.rpartition("/")[2] or None)
 
     # What the vendor answered, or why there was no answer
 
@@ -44,7 +55,9 @@ class Session(Known):
         self.answered_at = now
         self.claim.phase = Phase.WEBSOCKET_RUNTIME
         if self.inspection is not Inspection.LOST:
-            self.claim.audio_sent = self.claim.end_sent = False
+            self.claim.audio_sent = False
+            # Where a client begins its streams by a message, none is open yet that it could leave open.
+            self.claim.end_sent = None if self.spec is not None and self.spec.client.has_start else False
         self.ids_from(headers)
         deflate = agreed(headers.get("sec-websocket-extensions", ""))
         if deflate is not None:
@@ -103,6 +116,8 @@ class Session(Known):
         self.settle()
         self.clock.tick(now)
         self.lead_seconds = self.clock.lead(now)
+        if self.clock.odd:
+            self.noticed(Noticed.ODD_BYTES, now)
         self.delivery.sample(tcp, buffered[0], now)
 
     def settle(self) -> None:

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.core.audio import HEAD_BYTES, SILENCE_LEVEL, container, peak
+from proxy.core.audio import HEAD_BYTES, SILENCE_LEVEL, UNTIMED, container, is_text, peak, wav
 from proxy.core.claim import as_number
 from proxy.core.deflate import Inflater
 from proxy.core.inspect import Json, Kind, text_of
 from proxy.core.known import Known
-from proxy.core.verdict import Inspection, Side
-from proxy.core.wire import OP_BINARY, OP_CLOSE, OP_TEXT
+from proxy.core.protobuf import HEAD
+from proxy.core.tally import AUDIO, BINARY
+from proxy.core.verdict import Inspection, Noticed, Side
+from proxy.core.wire import OP_BINARY, OP_CLOSE, OP_TEXT, SAMPLED
 
 RESULT_SPACING: Final = 0.5
 """Seconds: interim results that follow each other more closely are counted but not parsed. No other message is passed over."""
@@ -25,11 +27,11 @@ RESULT_SPACING: Final = 0.5
 class OneSide:
     """What both directions share: inflating, closes, and framing that breaks."""
 
-    __slots__ = ("inflater", "session")
+    __slots__ = ("inflater", "known")
     side = Side.UNKNOWN
 
-    def __init__(self, session: Known) -> None:
-        self.session = session
+    def __init__(self, known: Known) -> None:
+        self.known = known
         self.inflater: Inflater | None = None
 
     def message(self, opcode: int, length: int, payload: bytes | None, compressed: bool, now: float) -> None:
@@ -37,7 +39,7 @@ class OneSide:
             payload = self.inflater.message(payload) if self.inflater else None
             length = len(payload) if payload is not None else length
         if payload is None or (compressed and self.inflater and self.inflater.ended):
-            self.session.blind(self.side, Inspection.PARTIAL)
+            self.known.blind(self.side, Inspection.PARTIAL)
         if opcode == OP_BINARY:
             self.binary(length, payload, now)
         elif payload is not None and opcode == OP_TEXT:
@@ -49,84 +51,166 @@ class OneSide:
 
     def control(self, opcode: int, payload: bytes, now: float) -> None:
         if opcode == OP_CLOSE:
-            self.session.from_vendor.settle()  # what it had said before comes first
-            self.session.ending.closed(self.side, payload, now)
+            self.known.from_vendor.settle()  # what it had said before comes first
+            self.known.ending.closed(self.side, payload, now)
 
     def lost(self, reason: str) -> None:
-        self.session.blind(self.side)
-        self.session.warned(f"framing_{reason}")
+        self.known.blind(self.side)
+        self.known.warned(f"framing_{reason}")
 
 
 class ClientSide(OneSide):
-    """Client to vendor: audio and the client's messages."""
+    """Client to vendor: audio, in binary messages or inside others, and the client's messages."""
 
-    __slots__ = ("_looked_at", "_was_quiet", "audio")
+    __slots__ = ("_inspector", "_looked_at", "_was_quiet", "_wav", "audio")
     side = Side.CLIENT
 
-    def __init__(self, session: Known) -> None:
-        super().__init__(session)
-        self.audio = session.clock.add_all
+    def __init__(self, known: Known) -> None:
+        super().__init__(known)
+        self._inspector = known.spec.client if known.spec else None
+        self._wav = known.spec is not None and known.spec.spec.audio.each_message == "wav"
+        self.audio = known.clock.add_all
         self._looked_at = 0.0
         self._was_quiet = False
 
+    @property
+    def head(self) -> int:
+        """How much of a binary message is asked for."""
+        return HEAD if self._inspector is not None and self._inspector.binary else HEAD_BYTES
+
+    @property
+    def looks_at_each(self) -> bool:
+        """Whether every binary message must be looked at to time its audio."""
+        return self._wav or (self._inspector is not None and self._inspector.binary)
+
     def binary(self, length: int, head: bytes | None, now: float) -> None:
-        session = self.session
-        if not length and session.spec is not None and session.spec.spec.empty_binary == "end":
-            self._end()
+        known = self.known
+        if self._inspector is not None and self._inspector.binary:
+            self._read(head or b"", length, now)
+        elif not length and known.spec is not None and known.spec.spec.empty_binary == "end":
+            self._end(now)
+        elif head is None:
+            known.clock.reformat(UNTIMED)  # how much audio a compressed message holds is not known
+            known.clock.add(length, now)
+        elif self._wav:
+            self._wav_file(length, head, now)
+        else:
+            known.clock.add(length, now)
+            if head:
+                self._look(head, now)
+
+    def _wav_file(self, length: int, head: bytes, now: float) -> None:
+        """A message that is a whole file: what it holds stands in its own header."""
+        known, found = self.known, wav(head)
+        if found is None:
+            known.noticed(Noticed.FORMAT_MISMATCH, now)
+            known.clock.reformat(UNTIMED)
+            known.clock.add(length, now)
             return
-        if head is None:
-            session.clock.untimed()  # how much audio a compressed message holds is not known
-        session.clock.add(length, now)
-        if head:
-            self._look(head, now)
+        held, start = found
+        if held != known.audio_format:
+            known.noticed(Noticed.FORMAT_MISMATCH, now)
+        known.clock.reformat(held)
+        known.clock.add(length - start, now)
+        self._listen(head[start:], held.name)
 
     def _look(self, head: bytes, now: float) -> None:
-        """The head of one message in ten: is it what was declared, and is anybody speaking?"""
-        session = self.session
-        if session.clock.chunks == 1 and session.clock.timed and container(head):
-            session.noticed("container_in_raw", now)
-        loudest = peak(head[:HEAD_BYTES], session.audio_format.name)
+        """The head of one message in ten, and of small ones: is it what was declared, and is anybody speaking?"""
+        known = self.known
+        if known.clock.chunks == 1 and known.clock.timed and container(head):
+            known.noticed(Noticed.CONTAINER_IN_RAW, now)
+            found = wav(head)
+            if found is not None and found[0] != known.audio_format:
+                known.noticed(Noticed.FORMAT_MISMATCH, now)
+        if is_text(head):
+            known.noticed(Noticed.TEXT_IN_AUDIO, now)
+        self._listen(head[:HEAD_BYTES], known.audio_format.name)
+
+    def _listen(self, head: bytes, name: str) -> None:
+        """Whether it is silence. Once is a gap between two words."""
+        loudest = peak(head, name)
         if loudest is not None:
-            quiet = loudest < SILENCE_LEVEL
-            if quiet and self._was_quiet:  # once is a gap between two words
-                session.audio.silent += session.audio.read - self._looked_at
-            self._looked_at, self._was_quiet = session.audio.read, quiet
+            audio, quiet = self.known.audio, loudest < SILENCE_LEVEL
+            if quiet and self._was_quiet:
+                audio.silent += audio.read - self._looked_at
+            self._looked_at, self._was_quiet = audio.read, quiet
 
     def text(self, payload: bytes, now: float) -> None:
-        found = self.session.spec.client.read(payload) if self.session.spec else None
-        role = found[0].role if found is not None else None
-        if role == "end":
-            self._end()
-        elif role == "keep_alive":
-            self.session.kept_alive_at = now
+        if self._inspector is not None and not self._inspector.binary:
+            self._read(payload, len(payload), now)
 
-    def _end(self) -> None:
-        self.session.from_vendor.settle()
-        self.session.ending.began(Side.CLIENT)
-        if self.session.ending.initiated_by is Side.CLIENT:  # and not in answer to the vendor's end
-            self.session.claim.end_sent = True
+    def _read(self, payload: bytes, length: int, now: float) -> None:
+        found = self._inspector.read(payload, length) if self._inspector is not None else None
+        if found is None:
+            return
+        kind, json = found
+        if kind.declares is not None:
+            self.known.declared(*kind.declares.read(json))
+        if kind.role == "audio":
+            self._held(kind, json, now)
+        elif kind.role == "end":
+            self._end(now)
+        elif kind.role == "start":
+            self.known.stream_began()
+        elif kind.role == "keep_alive":
+            self.known.kept_alive_at = now
+        if kind.message.ids:
+            self.known.ids_of(kind, json)
+
+    def _held(self, kind: Kind, json: Json, now: float) -> None:
+        """Audio inside a message."""
+        piece = kind.held(json) if kind.held is not None else None
+        if piece is None or not piece.length:
+            return
+        known = self.known
+        if kind.message.audio and kind.message.audio.encoding == "bytes":  # of a binary message: it is audio after all
+            known.to_vendor.frames[BINARY] -= 1
+            known.to_vendor.frames[AUDIO] += 1
+        known.clock.add(piece.length, now)
+        if known.clock.chunks % SAMPLED == 1 and piece.head:
+            self._look(piece.head, now)
+
+    def _end(self, now: float) -> None:
+        known = self.known
+        known.from_vendor.settle()
+        known.ending.began(Side.CLIENT)
+        known.stopped_at = known.stopped_at or now
+        if known.ending.initiated_by is Side.CLIENT:  # and not in answer to the vendor's end
+            known.claim.end_sent = True
 
 
 class VendorSide(OneSide):
-    """Vendor to client: hello, results, errors, goodbye. Binary is counted by the scanner, and not looked at."""
+    """Vendor to client: hello, results, errors, goodbye. Binary is counted by the scanner, and looked at only where it is protobuf."""
 
     __slots__ = ("_inspector", "_next_look")
     side = Side.VENDOR
 
-    def __init__(self, session: Known) -> None:
-        super().__init__(session)
-        self._inspector = session.spec.server if session.spec else None
+    def __init__(self, known: Known) -> None:
+        super().__init__(known)
+        self._inspector = known.spec.server if known.spec else None
         self._next_look = 0.0
+
+    @property
+    def head(self) -> int:
+        """How much of a binary message is asked for."""
+        return HEAD if self._inspector is not None and self._inspector.binary else 0
 
     def audio(self, length: int, times: list[float]) -> None: ...
 
+    def binary(self, length: int, head: bytes | None, now: float) -> None:
+        if head and self._inspector is not None and self._inspector.binary:
+            self._read(head, length, now)
+
     def text(self, payload: bytes, now: float) -> None:
-        if self._inspector is None:
+        if self._inspector is None or self._inspector.binary:
             return
         if now < self._next_look and self._inspector.is_passing(payload):
-            self.session.results.pass_over(now)
+            self.known.results.pass_over(now)
             return
-        found = self._inspector.read(payload)
+        self._read(payload, len(payload), now)
+
+    def _read(self, payload: bytes, length: int, now: float) -> None:
+        found = self._inspector.read(payload, length) if self._inspector is not None else None
         if found is None:
             return
         kind, json = found
@@ -135,13 +219,14 @@ class VendorSide(OneSide):
                 self._result(kind, json, now)
         else:
             self._other(kind, json, now)
-        if kind.message.ids and (kind.role != "result" or self.session.req_id is None):
-            self._ids(kind, json)
+        if kind.message.ids and (kind.role != "result" or self.known.req_id is None):
+            self.known.ids_of(kind, json)
 
     def _result(self, kind: Kind, json: Json, now: float) -> None:
         self._next_look = now + RESULT_SPACING
-        self.session.from_client.settle()
-        self.session.results.add(
+        self.known.from_client.settle()
+        self.known.went_on()
+        self.known.results.add(
             now,
             kind.final is not None and kind.final(json),
             text_of(kind.utterance(json)) if kind.utterance else None,
@@ -150,29 +235,36 @@ class VendorSide(OneSide):
         )
 
     def _other(self, kind: Kind, json: Json, now: float) -> None:
-        session = self.session
+        known = self.known
+        if kind.role in ("error", "warning"):
+            self._told(kind, json)
+            return
+        known.went_on()
+        if kind.declares is not None:
+            known.declared(*kind.declares.read(json))
         if kind.audio_seconds is not None:
             reported = kind.audio_seconds(json)
             if reported is not None:
-                session.claim.reported_seconds = session.audio.reported = reported
+                known.claim.reported_seconds = known.audio.reported = reported
         if kind.role == "ready":
-            session.ready(now)
-            session.expires_at = as_number(kind.expires_at(json)) if kind.expires_at else None
+            known.ready(now)
+            known.expires_at = as_number(kind.expires_at(json)) if kind.expires_at else None
         elif kind.role == "end":
-            session.ending.goodbye = True
-        elif kind.role in ("error", "warning"):
-            self._told(kind, json)
+            known.ending.goodbye = True
+        elif kind.role == "stopped":
+            known.stopped_at = known.stopped_at or now
+            known.ending.goodbye = True
+        elif kind.role == "disconnect":
+            code = as_number(kind.close_code(json))
+            known.ending.told(int(code) if code is not None else None, text_of(kind.close_reason(json)), now)
 
     def _told(self, kind: Kind, json: Json) -> None:
-        session = self.session
-        if kind.role == "error" and kind.fatal:
-            session.claim.hear(session.vendor_profile.profile, kind.told(json))
-            session.ending.fatal_error = True
-            session.ending.began(Side.VENDOR)
+        known = self.known
+        if kind.role == "error" and kind.fatal == "if_last":
+            known.hold_error(kind.name, kind.told(json))
+        elif kind.role == "error" and kind.fatal:
+            known.claim.hear(known.vendor_profile.profile, kind.told(json))
+            known.ending.fatal_error = True
+            known.ending.began(Side.VENDOR)
         else:
-            session.warned(kind.name)
-
-    def _ids(self, kind: Kind, json: Json) -> None:
-        told = kind.told(json)
-        self.session.connection_id = self.session.connection_id or told.connection_id
-        self.session.req_id = told.req_id or self.session.req_id
+            known.warned(kind.name)

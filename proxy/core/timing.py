@@ -32,12 +32,14 @@ RATE_WINDOW: Final = 5.0
 class AudioClock:
     """The client's audio: one `add` for each message, a few additions each. Seconds stay 0 where they cannot be told."""
 
-    __slots__ = ("_bucket", "_busy_until", "_bytes_per_second", "_chunk", "_gap", "_last_length", "_marks", "_next_mark", "_pause", "_rate",
-                 "_seconds", "_window_audio", "_window_start", "chunk_max", "chunk_min", "chunks", "first_at", "gap_max", "last_at",
-                 "lead_max", "seconds")
+    __slots__ = (
+        "_block", "_bucket", "_busy_until", "_bytes_per_second", "_chunk", "_gap", "_last_length", "_marks", "_next_mark", "_pause",
+        "_rate", "_seconds", "_window_audio", "_window_start", "chunk_max", "chunk_min", "chunks", "first_at", "gap_max", "last_at",
+        "lead_max", "odd", "seconds", "stream_from",
+    )
 
     def __init__(self, audio_format: AudioFormat, seconds: AudioSeconds, tables: Tables) -> None:
-        self._bytes_per_second = audio_format.bytes_per_second
+        self._bytes_per_second, self._block = audio_format.bytes_per_second, audio_format.block
         self.seconds = seconds
         self._chunk, self._gap, self._rate = tables.chunk, tables.gap, tables.rate
         self._last_length = -1
@@ -56,6 +58,8 @@ class AudioClock:
         self.chunk_max = 0.0
         self.gap_max = 0.0
         self.lead_max = 0.0
+        self.odd = False  # a message did not hold whole samples
+        self.stream_from = 0.0  # the audio position at which the stream began that the vendor counts from
 
     @property
     def timed(self) -> bool:
@@ -109,15 +113,16 @@ class AudioClock:
         self._last_length = length
         if self._bytes_per_second is not None:
             self._seconds = seconds = length / self._bytes_per_second
+            self.odd = self.odd or length % self._block != 0
             self._bucket = bisect_left(self._chunk.bounds, round(seconds, 9))
             self.chunk_min = min(self.chunk_min or seconds, seconds)
             self.chunk_max = max(self.chunk_max, seconds)
             self._pause = max(SHORTEST_PAUSE, 2 * seconds)
 
-    def untimed(self) -> None:
-        """From here on bytes tell no seconds: what is sent can no longer be measured."""
-        self._bytes_per_second = None
-        self._pause = inf
+    def reformat(self, audio_format: AudioFormat) -> None:
+        """From here on the audio is this. UNTIMED: bytes tell no seconds, what is sent can no longer be measured."""
+        self._bytes_per_second, self._block = audio_format.bytes_per_second, audio_format.block
+        self._last_length, self._pause = -1, inf
 
     def lead(self, now: float) -> float:
         """Seconds of audio that are ahead of real time."""
@@ -140,7 +145,8 @@ class AudioClock:
         self._window_start, self._window_audio = now, self.seconds.read
 
     def written_at(self, position: float) -> float | None:
-        """When the audio at this position (seconds) went; None where that is not known."""
+        """When the audio at this position of the stream (seconds) went; None where that is not known."""
+        position += self.stream_from
         if self.first_at is None or not self.timed or position > self.seconds.read + BEYOND:
             return None
         return self._marks.at(min(position, self.seconds.read), self._seconds, self.seconds.read, self.last_at)
@@ -182,8 +188,7 @@ class Marks:
 class ResultClock:
     """The vendor's results against the audio they speak of."""
 
-    __slots__ = ("_audio", "_last_final", "_tables", "finals", "first_at", "first_seconds", "lag_last",
-                 "lag_max", "last_at", "results")
+    __slots__ = ("_audio", "_last_final", "_tables", "finals", "first_at", "first_seconds", "lag_last", "lag_max", "last_at", "results")
 
     def __init__(self, audio: AudioClock, tables: Tables) -> None:
         self._audio = audio
@@ -217,6 +222,11 @@ class ResultClock:
             self.lag_last = lag = max(0.0, now - spoken)
             self.lag_max = max(self.lag_max or 0.0, lag)
             (self._tables.final_lag if final else self._tables.interim_lag).observe(lag)
+
+    def restart(self) -> None:
+        """Another stream begins on the same socket: what comes next is its first result, and counts from here."""
+        self.first_at = self._last_final = None
+        self._audio.stream_from = self._audio.seconds.read
 
     def pass_over(self, now: float) -> None:
         """An interim result that nobody looks into."""

@@ -12,8 +12,10 @@ from urllib.parse import parse_qsl
 
 from proxy.core.audio import UNTIMED, WIDTHS, AudioFormat
 from proxy.core.classify import Classifier
-from proxy.core.inspect import Inspector
+from proxy.core.inspect import inspector
+from proxy.core.placeholders import Placeholders
 from proxy.core.profile import Declared, Endpoint, Profile, Route
+from proxy.core.redact import redact
 from proxy.core.rules import Common
 
 QUERY_FIELDS: Final = 1000
@@ -57,31 +59,41 @@ class CompiledEndpoint:
     def __init__(self, name: str, spec: Endpoint) -> None:
         self.name = name
         self.spec = spec
-        self.client = Inspector(spec.client)
-        self.server = Inspector(spec.server)
-        kinds = [m for group in spec.client.kinds.values() for m in group] + list(spec.client.untyped)
-        self.has_end = spec.empty_binary == "end" or any(m.role == "end" for m in kinds)
+        self.client = inspector(spec.client)
+        self.server = inspector(spec.server)
+        self.has_end = spec.empty_binary == "end" or any(m.role == "end" for m in spec.client.all())
 
     def audio_format(self, request: Request) -> AudioFormat:
         """What the request declares; UNTIMED for anything that does not say enough."""
+        return self.format_of(*self.declared(request))
+
+    def declared(self, request: Request) -> tuple[str | None, str | None, str | None]:
+        """Encoding, sample rate and channels as the request says, or as the vendor assumes."""
         audio = self.spec.audio
-        encoding = request.declared(audio.encoding)
-        name = audio.formats.get(encoding.lower(), "opaque") if encoding else "opaque"
-        rate = _positive(request.declared(audio.sample_rate))
-        channels = _positive(request.declared(audio.channels)) or 1
-        return AudioFormat(name, rate, channels) if name in WIDTHS and rate else UNTIMED
+        return request.declared(audio.encoding), request.declared(audio.sample_rate), request.declared(audio.channels)
+
+    def format_of(self, encoding: str | None, sample_rate: str | None, channels: str | None) -> AudioFormat:
+        name = self.spec.audio.formats.get(encoding.lower(), "opaque") if encoding else "opaque"
+        rate = _positive(sample_rate)
+        return AudioFormat(name, rate, _positive(channels) or 1) if name in WIDTHS and rate else UNTIMED
 
 
 class Vendor:
     """A compiled profile."""
 
-    __slots__ = ("classifier", "endpoints", "name", "profile")
+    __slots__ = ("_placeholders", "classifier", "endpoints", "name", "profile")
 
     def __init__(self, profile: Profile, common: Common) -> None:
         self.name = profile.vendor
         self.profile = profile
         self.classifier = Classifier(profile, common)
+        self._placeholders = Placeholders(
+            phrase for rule in profile.rules for when in rule.when for phrase in (*(when.text or ()), *(when.exact or ())))
         self.endpoints = {name: CompiledEndpoint(name, spec) for name, spec in profile.endpoints.items()}
+
+    def clean(self, text: str | None) -> str | None:
+        """What may be shown of a text of the vendor's, or of a client's to it."""
+        return (redact(self._placeholders.hide(text)) or None) if text else None
 
     def route(self, raw_path: str) -> Route | None:
         """The route with the longest prefix of whole segments; None where there is none, or where the path hides its way."""

@@ -30,7 +30,7 @@ WHOLE_BINARY: Final = FIN | OP_BINARY
 LARGEST_TEXT: Final = 256 * 1024
 LARGEST_CONTROL: Final = 125
 SAMPLED: Final = 10
-"""The head of one binary message in so many is asked for."""
+"""The head of one binary message in so many is asked for, where audio is all that binary messages hold."""
 NO_RUN: Final = -1
 GATHERED: Final = 8
 """Small chunks that are looked at together."""
@@ -70,16 +70,17 @@ def unmask(payload: bytes, mask: bytes) -> bytes:
 
 
 class FrameScanner:
-    """Scans one direction. `head` is how much of every tenth binary message is asked for.
+    """Scans one direction. `head` is how much of every tenth binary message is asked for, or of each where `sampled` is 1; also
+    of those of up to `small` bytes, unless one is just like the one before.
 
     `deflate` says that both ends agreed on permessage-deflate, which gives RSV1 a meaning (RFC 7692);
     compressed messages are kept whole, up to the bound of text, since nothing can be told of them otherwise.
     """
 
     __slots__ = (
-        "_captured", "_compressed", "_done", "_first", "_frame_length", "_header", "_left", "_mask", "_message_length", "_opcode",
-        "_plain", "_run_head", "_run_left", "_run_length", "_run_size", "_text", "_times", "_want", "binary_type", "deflate",
-        "head", "is_lost", "sink", "traffic",
+        "_captured", "_compressed", "_done", "_first", "_frame_length", "_header", "_left", "_mask", "_message_length", "_opcode", "_plain",
+        "_run_head", "_run_left", "_run_length", "_run_size", "_text", "_times", "_want", "binary_type", "deflate", "head", "is_lost",
+        "sampled", "sink", "small", "traffic",
     )
 
     def __init__(self, sink: Sink, traffic: Traffic, binary_type: int = BINARY) -> None:
@@ -88,6 +89,8 @@ class FrameScanner:
         self.traffic = traffic
         self.binary_type = binary_type
         self.head = 0
+        self.sampled = SAMPLED
+        self.small = 0
         self.deflate = False
         self.is_lost = False
         self._plain = True  # nothing is cut or open: the next chunk may be one whole frame
@@ -147,10 +150,10 @@ class FrameScanner:
         traffic.frames[kind] = count = traffic.frames[kind] + 1
         traffic.bytes[kind] += length
         self._run_size, self._run_length = len(data) if length else NO_RUN, length
-        self._run_left = SAMPLED - (count - 1) % SAMPLED
+        self._run_left = self.sampled - (count - 1) % self.sampled
         masked = data[1] & 0x80
         self._run_head = data[: start - 4 if masked else start]
-        if not length or (count % SAMPLED == 1 and self.head):
+        if not length or (self.head and (count % self.sampled == 1 or self.sampled == 1 or length <= self.small)):
             payload = data[start : start + self.head]
             self.sink.message(OP_BINARY, length, unmask(payload, data[start - 4 : start]) if masked else payload, False, now)
         else:
@@ -219,7 +222,8 @@ class FrameScanner:
         if opcode:
             self._opcode, self._compressed, self._message_length, self._text = opcode, bool(first & RSV1), 0, bytearray()
         whole = self._opcode == OP_TEXT or self._compressed
-        sampled = (self.traffic.frames[self.binary_type] + (1 if opcode else 0)) % SAMPLED == 1
+        count = self.traffic.frames[self.binary_type] + (1 if opcode else 0)
+        sampled = self.sampled == 1 or count % self.sampled == 1 or (length <= self.small and bool(first & FIN))
         room = (LARGEST_TEXT if whole else self.head if sampled else 0) - self._message_length
         self._want = min(length, max(room, 0))
 

@@ -170,7 +170,7 @@ def test_audio_that_cannot_be_timed_is_only_counted() -> None:
 def test_audio_that_can_no_longer_be_timed() -> None:
     line = Line()
     line.steady(0.1, 2.0)
-    line.clock.untimed()
+    line.clock.reformat(UNTIMED)
     line.steady(0.1, 2.0)
     assert not line.clock.timed
     assert line.clock.chunks == 40
