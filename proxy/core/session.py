@@ -23,7 +23,6 @@ from proxy.core.vendor import CompiledEndpoint, Request, Vendor
 from proxy.core.verdict import Inspection, Noticed, Phase, Side, Transport
 from proxy.core.wire import FrameScanner, Gatherer
 
-
 HARDLY_AUDIO: Final = 64
 """Bytes of a binary message that may well be something else: it is looked at."""
 
