@@ -121,19 +121,20 @@ def _position(where: Position | None) -> Get | None:
     return get
 
 
-def _holds(where: Where | None) -> Callable[[Json], bool] | None:
+def holds(where: Where | None) -> Callable[[Json], bool] | None:
+    """A condition on parsed JSON; None where there is none."""
     if where is None:
         return None
     get, expected = getter(where.path), where.equals
     if where.exists is not None:
         return lambda json: (get(json) is not None) == where.exists
 
-    def holds(json: Json) -> bool:
+    def equals(json: Json) -> bool:
         value = get(json)
         # True is 1 for Python, but not in JSON.
         return isinstance(value, bool) == isinstance(expected, bool) and bool(value == expected)
 
-    return holds
+    return equals
 
 
 def text_of(value: Any) -> str | None:
@@ -201,9 +202,9 @@ class Kind:
         self.declares = Declaration(message.declares) if message.declares else None
         self.close_code, self.close_reason = first(message.close_code), first(message.close_reason)
         self.required = tuple(getter(path) for path in message.required)
-        self.when = _holds(message.when)
+        self.when = holds(message.when)
         self.has_text = first(message.text) if message.text else None
-        self.final = _holds(message.final)
+        self.final = holds(message.final)
         self.utterance = getter(message.utterance) if message.utterance else None
         self.speech_start = _position(message.speech_start)
         self.speech_end = _position(message.speech_end)

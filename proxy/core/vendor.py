@@ -7,7 +7,7 @@ state. Also the place where paths are compared, so that nothing but this decides
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import parse_qsl
 
 from proxy.core.audio import UNTIMED, WIDTHS, AudioFormat
@@ -95,12 +95,12 @@ class Vendor:
         """What may be shown of a text of the vendor's, or of a client's to it."""
         return (redact(self._placeholders.hide(text)) or None) if text else None
 
-    def route(self, raw_path: str) -> Route | None:
-        """The route with the longest prefix of whole segments; None where there is none, or where the path hides its way."""
+    def route(self, raw_path: str, kind: Literal["websocket", "http"] = "websocket") -> Route | None:
+        """The route of this kind with the longest prefix of whole segments; None without one, or where the path hides its way."""
         path = raw_path.partition("?")[0]
         if not path.startswith("/") or _hides(path):
             return None
-        fits = [r for r in self.profile.routes if path == r.path or path.startswith(r.path.rstrip("/") + "/")]
+        fits = [r for r in self.profile.routes if r.kind == kind and (path == r.path or path.startswith(r.path.rstrip("/") + "/"))]
         return max(fits, key=lambda r: len(r.path), default=None)
 
 

@@ -50,6 +50,21 @@ def test_the_longest_prefix_wins_and_the_root_takes_what_is_left() -> None:
     assert set(vendor.endpoints) == {"v1", "v2", "bare"}
 
 
+def test_upgrades_and_other_requests_have_routes_of_their_own() -> None:
+    routes = [{"path": "/v1/listen", "name": "socket", "endpoint": "bare", "upstream": "https://acme.test"},
+              {"path": "/v1", "name": "rest", "kind": "http", "upstream": "https://acme.test"},
+              {"path": "/v1/auth/grant", "name": "grant", "kind": "http", "phase": "session_token", "upstream": "https://acme.test"}]
+    vendor = Vendor(Profile.model_validate(PROFILE.model_dump(exclude_unset=True) | {"routes": routes}), COMMON)
+
+    def names(path: str) -> tuple[str | None, str | None]:
+        upgrade, plain = vendor.route(path), vendor.route(path, "http")
+        return upgrade and upgrade.name, plain and plain.name
+
+    assert [names(path) for path in ("/v1/listen", "/v1/auth/grant/x", "/v1/x", "/v2")] == [
+        ("socket", "rest"), (None, "grant"), (None, "rest"), (None, None)]
+    assert vendor.route("/v1/../x", "http") is None
+
+
 pieces = st.lists(st.sampled_from(["/", ".", "..", "%2e", "%2E", "%2f", "%5C", "\\", "v1", "a", "?", "%252e"]), max_size=10)
 
 
