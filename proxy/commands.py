@@ -18,6 +18,9 @@ USAGE: Final = 64
 INTERNAL: Final = 70
 UNBOUND: Final = 75
 
+_SHOWN: Final = ("vendor", "code", "category", "owner", "retry", "rows", "aliases", "hint")
+"""Columns of the catalogue for a reader."""
+
 
 def run(args: argparse.Namespace) -> int:
     from proxy.relay.server import BindError
@@ -88,9 +91,12 @@ def explain(args: argparse.Namespace) -> int:
 
     from proxy.core.explain import Given, explain
     from proxy.core.verdict import Phase, Side, Transport
-    from proxy.settings import load_all
+    from proxy.settings import ConfigError, load_known
 
-    catalogue = load_all(())
+    try:
+        catalogue = load_known(os.environ)
+    except ConfigError as error:
+        return _problems(error.problems)
     headers = {}
     for header in args.header:
         name, colon, value = header.partition(":")
@@ -115,6 +121,34 @@ def explain(args: argparse.Namespace) -> int:
         if value not in (None, [], ""):
             print(f"{name:<16} {', '.join(value) if isinstance(value, list) else value}")
     return DONE
+
+
+def catalog(args: argparse.Namespace) -> int:
+    import orjson
+
+    from proxy.core.listing import listing
+    from proxy.settings import ConfigError, load_known
+
+    try:
+        known = load_known(os.environ)
+    except ConfigError as error:
+        return _problems(error.problems)
+    if args.vendor is not None and args.vendor not in known.profiles:
+        return _usage(f"no vendor {args.vendor!r}; there are {', '.join(sorted(known.profiles))}")
+    entries = listing(known.profiles.values(), known.common) if args.vendor is None else listing([known.profiles[args.vendor]], None)
+    rows = [entry.as_dict() for entry in entries]
+    print(orjson.dumps(rows).decode() if args.json else _table(rows))
+    return DONE
+
+
+def _table(rows: list[dict[str, object]]) -> str:
+    lines = [[name.upper() for name in _SHOWN], *([_cell(row[name]) for name in _SHOWN] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+def _cell(value: object) -> str:
+    return (", ".join(value) if isinstance(value, tuple) else str(value or "")) or "-"
 
 
 def simulate(args: argparse.Namespace) -> int:

@@ -33,6 +33,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["explain", "--ended-by", "me"], "argument --ended-by: invalid choice"),
         (["simulate"], "the following arguments are required: VENDOR"),
         (["simulate", "deepgram", "--wording", "shouted"], "argument --wording: invalid choice"),
+        (["catalog", "--all"], "unrecognized arguments: --all"),
         (["schema", "everything"], "invalid choice: 'everything'"),
     ],
 )
@@ -55,7 +56,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["--help"])
     assert left.value.code == 0
     out = capsys.readouterr().out
-    for name in ("run", "check-config", "explain", "simulate", "demo", "schema", "healthcheck"):
+    for name in ("run", "check-config", "explain", "simulate", "demo", "catalog", "schema", "healthcheck"):
         assert re.search(rf"^    {name}\s", out, re.MULTILINE)
         assert callable(getattr(commands, name.replace("-", "_")))
 

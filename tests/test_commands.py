@@ -11,9 +11,13 @@ import orjson
 import pytest
 
 from proxy.cli import main
+from proxy.core.listing import Entry
+from proxy.core.own import OWN
 from proxy.core.verdict import Verdict
+from proxy.settings import load_all
 from proxy.simulators import FAULTS
 from tests.aio import free_port
+from tests.settings.conftest import ACME
 
 DURATION: Final = (
     '{"type":"Error","error_code":3007,'
@@ -112,6 +116,58 @@ def test_a_bad_header_is_not_repeated_in_full(capsys: pytest.CaptureFixture[str]
     assert "s3cret" not in said(capsys, "explain", "--header", "authorization=s3cret", code=64)
 
 
+# catalog
+
+
+def catalogued(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = orjson.loads(said(capsys, "catalog", *arguments, "--json"))
+    return rows
+
+
+def test_the_catalogue_has_every_failing_rule_and_the_sidecars_own_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = catalogued(capsys)
+    assert all(row.keys() == {field.name for field in fields(Entry)} for row in rows)
+    known = load_all()
+    rules = [rule for profile in known.profiles.values() for rule in profile.rules] + list(known.common.rules)
+    assert [row["rule"] for row in rows if row["rule"] not in OWN and row["rule"]] == [rule.id for rule in rules if rule.outcome == "error"]
+    assert {row["code"]: row["owner"] for row in rows}.items() >= {
+        "NET-0001": "client", "1011_internal_error": "vendor", "transport_dns": "network", "unclassified": "unknown",
+        "sidecar_draining": "sidecar",
+    }.items()
+
+
+def test_the_catalogue_of_one_vendor(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = catalogued(capsys, "--vendor", "deepgram")
+    assert {row["vendor"] for row in rows} == {"deepgram"}
+    assert {"code": "DATA-0000", "category": "audio_format", "owner": "client", "retry": "after_fix"}.items() <= rows[0].items()
+    assert rows[0]["rows"] == ["deepgram-1"]
+
+
+def test_the_catalogue_for_a_reader(capsys: pytest.CaptureFixture[str]) -> None:
+    head, first, *others = said(capsys, "catalog", "--vendor", "deepgram").splitlines()
+    assert head.split() == ["VENDOR", "CODE", "CATEGORY", "OWNER", "RETRY", "ROWS", "ALIASES", "HINT"]
+    assert first.split()[:8] == ["deepgram", "DATA-0000", "audio_format", "client", "after_fix", "deepgram-1", "-", "What"]
+    assert {line.index(" client ") for line in others if " client " in line} == {first.index(" client ")}
+
+
+def test_the_catalogue_of_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no vendor 'nobody'; there are assemblyai, deepgram" in said(capsys, "catalog", "--vendor", "nobody", code=64)
+
+
+@pytest.mark.parametrize("command", ["catalog", "explain"])
+def test_further_profiles_come_from_the_settings_of_the_environment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    (tmp_path / "acme.yaml").write_text(ACME)
+    (tmp_path / "settings.yaml").write_text("profiles: [acme.yaml]")
+    monkeypatch.setenv("EARWITNESS_CONFIG", str(tmp_path / "settings.yaml"))
+    asked = ["--close-code", "4000", "--close-reason", "too fast"] if command == "explain" else []
+    assert "too_fast" in said(capsys, command, "--vendor", "acme", *asked)
+    assert "did you mean" not in said(capsys, command, "--vendor", "deepgram", *asked)
+    (tmp_path / "settings.yaml").write_text("profiles: [acme.yaml, none.yaml]")
+    assert said(capsys, command, "--vendor", "acme", code=64) == f"{tmp_path}/settings.yaml:1: profiles.1: no such file or folder\n"
+
+
 # check-config and run: settings
 
 
@@ -204,7 +260,7 @@ def test_a_demo_of_no_length(capsys: pytest.CaptureFixture[str], seconds: str) -
     assert "--seconds: should be above 0" in said(capsys, "demo", f"--seconds={seconds}", code=64)
 
 
-@pytest.mark.parametrize(("of", "key"), [("settings", "listeners"), ("vendor", "rules")])
+@pytest.mark.parametrize(("of", "key"), [("settings", "listeners"), ("vendor", "endpoints"), ("common", "rules")])
 def test_schemas(capsys: pytest.CaptureFixture[str], of: str, key: str) -> None:
     assert key in orjson.loads(said(capsys, "schema", of))["properties"]
 

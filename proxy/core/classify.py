@@ -11,7 +11,7 @@ looks at measurements; whether a claim is true is the evidence's question.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
@@ -57,6 +57,17 @@ def meaning_of(rule: Rule, vendors_own: bool) -> Meaning:
                    ok=rule.outcome == "ok", hint=rule.hint, vendors_own=vendors_own)
 
 
+def meanings_of(rules: Sequence[Rule], vendors_own: bool) -> dict[str, Meaning]:
+    """What each rule means, by id; one with `one_of` means what those it names share."""
+    plain = {rule.id: meaning_of(rule, vendors_own) for rule in rules if not rule.one_of}
+    return {rule.id: plain[rule.id] if rule.id in plain else _among(rule, plain) for rule in rules}
+
+
+def _among(rule: Rule, plain: dict[str, Meaning]) -> Meaning:
+    among = shared(plain[name] for name in rule.one_of)
+    return replace(among, rule=rule.id, hint=rule.hint or among.hint)
+
+
 def shared(meanings: Iterable[Meaning]) -> Meaning:
     """What several candidates have in common; one candidate is its own answer. Raises ValueError for none."""
     candidates = list(dict.fromkeys(meanings))
@@ -84,12 +95,8 @@ class Classifier:
     """The rules of one profile and the common ones, compiled once and shared by all sessions."""
 
     def __init__(self, profile: Profile, common: Common) -> None:
-        self._own = [_Compiled(rule, True) for rule in profile.rules]
-        self._common = [_Compiled(rule, False) for rule in common.rules]
-        for compiled in (self._own, self._common):
-            plain = {c.rule.id: c.rule for c in compiled if not c.rule.one_of}
-            for one in compiled:
-                one.answer(plain)
+        self._own = _compiled(profile.rules, True)
+        self._common = _compiled(common.rules, False)
 
     def classify(self, claim: Claim) -> Meaning:
         return self.decide(claim)[0]
@@ -115,21 +122,17 @@ class Classifier:
         return (shared(candidates), False) if candidates else None
 
 
+def _compiled(rules: Sequence[Rule], vendors_own: bool) -> list[_Compiled]:
+    meanings = meanings_of(rules, vendors_own)
+    return [_Compiled(rule, meanings[rule.id], vendors_own) for rule in rules]
+
+
 class _Compiled:
-    __slots__ = ("_conditions", "_own", "meaning", "rule")
+    __slots__ = ("_conditions", "meaning", "rule")
 
-    def __init__(self, rule: Rule, vendors_own: bool) -> None:
-        self.rule = rule
-        self._own = vendors_own
+    def __init__(self, rule: Rule, meaning: Meaning, vendors_own: bool) -> None:
+        self.rule, self.meaning = rule, meaning
         self._conditions = tuple(_Condition(when, vendors_own) for when in rule.when)
-        self.meaning = NOTHING
-
-    def answer(self, plain: dict[str, Rule]) -> None:
-        if not self.rule.one_of:
-            self.meaning = meaning_of(self.rule, self._own)
-            return
-        among = shared(meaning_of(plain[name], self._own) for name in self.rule.one_of)
-        self.meaning = replace(among, rule=self.rule.id, hint=self.rule.hint or among.hint)
 
     def fit(self, claim: Claim) -> tuple[Fit, bool]:
         """The best fit of its conditions, and whether that one is about words."""
