@@ -19,6 +19,9 @@ HEAD_BYTES: Final = 128
 SILENCE_LEVEL: Final = 0.004
 """Peak, as a share of full scale, below which a frame counts as silent: about -48 dBFS, under room noise on a headset."""
 
+SPEECH_LEVEL: Final = 0.03
+"""Peak from which on somebody may be taken to speak: about -30 dBFS. An open microphone that only listens stays below."""
+
 
 @dataclass(frozen=True, slots=True)
 class AudioFormat:

@@ -28,9 +28,10 @@ class Known:
 
     __slots__ = (
         "_declared", "_pending", "_pending_name", "_ready_seconds", "answered_at", "audio", "audio_format", "buffered", "buffered_max",
-        "claim", "clock", "connection_id", "delivery", "ending", "endpoint", "expires_at", "facts", "failed", "from_client", "from_vendor",
-        "inspection", "kept_alive_at", "lead_seconds", "listener", "loop_lag_max", "ready_at", "req_id", "request", "results", "session_id",
-        "spec", "started_at", "stopped_at", "streams", "to_client", "to_vendor", "vendor", "vendor_profile", "wall", "warnings",
+        "claim", "clock", "connection_id", "delivery", "ending", "endpoint", "expires_at", "facts", "failed", "from_client",
+        "from_vendor", "inspection", "kept_alive_at", "lead_seconds", "listener", "loop_lag_max", "loudest", "ready_at", "req_id",
+        "request", "results", "session_id", "spec", "started_at", "stopped_at", "streams", "to_client", "to_vendor", "vendor",
+        "vendor_profile", "wall", "warnings",
     )
 
     from_client: FrameScanner
@@ -69,6 +70,7 @@ class Known:
         self.delivery = Delivery(self.audio)
         self.lead_seconds = 0.0
         self.loop_lag_max = 0.0
+        self.loudest = 0.0  # peak of the audio that was looked at, 0 to 1
         self.buffered = (0, 0)
         self.buffered_max = 0
 

@@ -25,6 +25,7 @@ _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{
 def report_of(session: Session, now: float, correlation: Mapping[str, Sequence[str]] | None = None) -> Report:
     """The report at `now`. `correlation` has the header and query names whose values are the application's own ids."""
     session.settle()
+    session.watch.tick(now)
     verdict, evidence = _verdict(session, now)
     return Report(
         session_id=session.session_id,

@@ -21,6 +21,7 @@ from proxy.core.sides import ClientSide, VendorSide
 from proxy.core.tally import AUDIO, BINARY, Tables
 from proxy.core.vendor import CompiledEndpoint, Request, Vendor
 from proxy.core.verdict import Inspection, Noticed, Phase, Side, Transport
+from proxy.core.watch import Watch
 from proxy.core.wire import FrameScanner, Gatherer
 
 HARDLY_AUDIO: Final = 64
@@ -30,7 +31,7 @@ HARDLY_AUDIO: Final = 64
 class Session(Known):
     """What the relay tells of one session, in the order in which it happens."""
 
-    __slots__ = ("_client", "_vendor")
+    __slots__ = ("_client", "_vendor", "watch")
 
     def __init__(self, session_id: str, listener: str, vendor: Vendor, endpoint: CompiledEndpoint | None, request: Request,
                  tables: Tables, now: float, wall: float) -> None:
@@ -46,6 +47,7 @@ class Session(Known):
             self.from_vendor.scanner.sampled = 1
         if endpoint is not None and endpoint.spec.path_id is not None:
             setattr(self, endpoint.spec.path_id, request.path.rpartition("/")[2] or None)
+        self.watch = Watch(self, tables)
 
     # What the vendor answered, or why there was no answer
 
@@ -118,6 +120,7 @@ class Session(Known):
         if self.clock.odd:
             self.noticed(Noticed.ODD_BYTES, now)
         self.delivery.sample(tcp, buffered[0], now)
+        self.watch.tick(now)
 
     def settle(self) -> None:
         """Looks at what was only noted so far. Never raises: a fault in looking makes the session blind."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.core.audio import HEAD_BYTES, SILENCE_LEVEL, UNTIMED, container, is_text, peak, wav
+from proxy.core.audio import HEAD_BYTES, SILENCE_LEVEL, SPEECH_LEVEL, UNTIMED, container, is_text, peak, wav
 from proxy.core.claim import as_number
 from proxy.core.deflate import Inflater
 from proxy.core.inspect import Json, Kind, text_of
@@ -133,6 +133,9 @@ class ClientSide(OneSide):
             audio, quiet = self.known.audio, loudest < SILENCE_LEVEL
             if quiet and self._was_quiet:
                 audio.silent += audio.read - self._looked_at
+            elif loudest >= SPEECH_LEVEL:
+                audio.voiced += audio.read - self._looked_at
+            self.known.loudest = max(self.known.loudest, loudest)
             self._looked_at, self._was_quiet = audio.read, quiet
 
     def text(self, payload: bytes, now: float) -> None:

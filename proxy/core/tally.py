@@ -12,6 +12,9 @@ from typing import Final
 FRAME_TYPES: Final = ("audio", "binary", "text", "ping", "pong", "close", "continuation", "other")
 AUDIO, BINARY, TEXT, PING, PONG, CLOSE, CONTINUATION, OTHER = range(8)
 
+SERVICE_STATES: Final = ("good", "lagging", "stalled", "not_ready")
+GOOD, LAGGING, STALLED, NOT_READY = range(4)
+
 # Bucket bounds. The vendors' own limits are bounds exactly (0.05 s, 1 s, 3600 s, 10800 s), so that a rule can ask
 # "how many were over the limit" without interpolation. Each bound is a series a label set: they are few on purpose.
 CHUNK_SECONDS: Final = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
@@ -63,12 +66,15 @@ class Traffic:
 
 
 class AudioSeconds:
-    """Seconds of audio at each stage. `delivered` was acknowledged by the vendor's TCP, `reported` is its own count."""
+    """Seconds of audio at each stage. `delivered` was acknowledged by the vendor's TCP, `reported` is its own count.
 
-    __slots__ = ("delivered", "read", "reported", "silent", "written")
+    `silent` and `voiced` are estimates from samples; what is in between is neither.
+    """
+
+    __slots__ = ("delivered", "read", "reported", "silent", "voiced", "written")
 
     def __init__(self) -> None:
-        self.read = self.written = self.delivered = self.reported = self.silent = 0.0
+        self.read = self.written = self.delivered = self.reported = self.silent = self.voiced = 0.0
 
     def add(self, other: AudioSeconds) -> None:
         self.read += other.read
@@ -76,12 +82,16 @@ class AudioSeconds:
         self.delivered += other.delivered
         self.reported += other.reported
         self.silent += other.silent
+        self.voiced += other.voiced
 
 
 class Tables:
-    """The histograms and counts that all sessions of one vendor and endpoint write into as they go."""
+    """The histograms and counts that all sessions of one listener and endpoint write into as they go.
 
-    __slots__ = ("chunk", "final_lag", "finals", "first_result", "gap", "interim_lag", "interims", "rate", "ready")
+    `served` is seconds of open sessions, by SERVICE_STATES.
+    """
+
+    __slots__ = ("chunk", "final_lag", "finals", "first_result", "gap", "interim_lag", "interims", "rate", "ready", "served")
 
     def __init__(self) -> None:
         self.ready = Histogram(READY_SECONDS)
@@ -93,3 +103,4 @@ class Tables:
         self.final_lag = Histogram(LATENCY_SECONDS)
         self.interims = 0
         self.finals = 0
+        self.served = [0.0] * len(SERVICE_STATES)
