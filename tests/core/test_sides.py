@@ -1,0 +1,278 @@
+"""Messages become facts: protobuf, audio inside messages, whole files, streams on one socket, errors that may be warnings."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any, Final
+
+import orjson
+import pytest
+
+from proxy.core.audio import AudioFormat
+from proxy.core.profile import Profile
+from proxy.core.report import Report
+from proxy.core.tally import AUDIO, BINARY, TEXT
+from proxy.core.vendor import Vendor
+from proxy.core.verdict import Noticed, Outcome, Owner, Side, Transport
+from tests.core import playbook
+from tests.core.playbook import COMMON, Play, frame
+
+_AUDIO: Final = {"encoding": {"default": "linear16"}, "sample_rate": {"default": "16000"}, "formats": {"linear16": "pcm_s16le", "0": "pcm_s16le"}}
+
+VENDOR: Final = Vendor(Profile.model_validate({
+    "vendor": "stage",
+    "title": "Stage",
+    "routes": [{"path": f"/{name}", "name": name, "endpoint": name, "upstream": "https://stage.test"} for name in ("proto", "json", "wav")],
+    "endpoints": {
+        "proto": {
+            "audio": _AUDIO | {"encoding": {"default": "0"}},
+            "ready": "message",
+            "client": {"encoding": "protobuf", "type": "1", "kinds": {
+                "1": {"role": "control", "name": "configure", "declares": {"sample_rate": "2.1", "encoding": "2.3"}},
+                "3": {"role": "audio", "name": "audio", "when": {"path": "4", "exists": True}, "audio": {"path": "4.3", "encoding": "bytes"},
+                      "ids": {"req_id": "4.1"}},
+            }},
+            "server": {"encoding": "protobuf", "type": "1", "kinds": {
+                "2": {"role": "ready", "name": "confirm", "ids": {"connection_id": "3.1"}},
+                "4": {"role": "error", "name": "server-error", "fatal": "if_last", "when": {"path": "5", "exists": True},
+                      "ids": {"req_id": "5.2"}, "server_code": "5.3", "server_detail": "5.4"},
+                "5": {"role": "result", "name": "animation", "final": {"path": "6.3", "equals": 1}},
+            }},
+        },
+        "json": {
+            "audio": _AUDIO, "path_id": "connection_id", "ready": "message", "limits": {"session_seconds": 60},
+            "client": {"kinds": {
+                "settings": {"role": "control", "declares": {"sample_rate": ["data.audio.sample_rate", "sample_rate"], "encoding": "encoding"}},
+                "audio_input": {"role": "audio", "audio": {"path": "data.audio", "encoding": "base64"}},
+            }},
+            "server": {"kinds": {
+                "hello": {"role": "ready", "ids": {"connection_id": ["data.id", "id"]}},
+                "words": {"role": "result"},
+                "bye": {"role": "disconnect", "close_code": ["code", "data.code"], "close_reason": "reason"},
+            }},
+        },
+        "wav": {
+            "audio": _AUDIO | {"each_message": "wav"}, "ready": "handshake",
+            "client": {"kinds": {"start": {"role": "start"}, "stop": {"role": "end"}}},
+            "server": {"kinds": {
+                "words": {"role": "result", "text": "text", "final": {"path": "final", "equals": True}, "speech_end": {"path": "end"}},
+                "stopped": {"role": "stopped"}, "open": {"role": "info"},
+                "error": {"role": "error", "fatal": "if_last", "server_detail": "message"},
+            }},
+        },
+    },
+    "rules": [
+        {"id": "gone", "code": "GONE", "category": "idle_timeout", "hint": "Speak.", "when": {"close_code": 4008}, "examples": [{"close_code": 4008}]},
+        {"id": "inactive", "code": "INACTIVE", "category": "billing", "hint": "Pay.", "when": {"exact": "client {id} is not active"},
+         "examples": [{"close_reason": "client a is not active"}]},
+        {"id": "three", "code": "THREE", "category": "invalid_request", "hint": "Ask well.", "when": {"server_code": "3"},
+         "examples": [{"close_code": 4000}]},
+    ],
+}), COMMON)
+
+
+def varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def field(number: int, value: int | bytes | str) -> bytes:
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    data = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def proto(kind: int, oneof: int, *inner: bytes) -> bytes:
+    return field(1, kind) + field(oneof, b"".join(inner))
+
+
+def wav_file(samples: bytes, rate: int = 16000) -> bytes:
+    head = b"WAVEfmt " + (16).to_bytes(4, "little") + b"\1\0\1\0" + rate.to_bytes(4, "little") + (rate * 2).to_bytes(4, "little")
+    return b"RIFF" + (36 + len(samples)).to_bytes(4, "little") + head + b"\2\0\x10\0data" + len(samples).to_bytes(4, "little") + samples
+
+
+def play(endpoint: str) -> Play:
+    return Play(f"/{endpoint}", vendor=VENDOR).opened()
+
+
+def binary(data: bytes, masked: bool = True) -> bytes:
+    return frame(playbook.BINARY, data, masked)
+
+
+CONFIGURE: Final = binary(proto(1, 2, field(1, 8000)))
+CONFIRM: Final = binary(proto(2, 3, field(1, "c-1")), masked=False)
+SERVER_ERROR: Final = binary(proto(4, 5, field(1, "c-1"), field(2, "r-2"), field(3, 3), field(4, "bad")), masked=False)
+ANIMATION: Final = binary(proto(5, 6, field(3, 1)), masked=False)
+
+
+class TestProtobuf:
+    def test_the_rate_is_declared_and_audio_is_a_field(self) -> None:
+        session = play("proto").client(CONFIGURE).vendor(CONFIRM).client(
+            binary(proto(3, 4, field(1, "r-1"), field(3, b"\0\x40" * 1600))), binary(proto(3, 4, field(1, "r-1"), field(2, 1)))).session
+        assert session.audio_format == AudioFormat("pcm_s16le", 8000)
+        assert (session.audio.read, session.clock.chunks) == (pytest.approx(0.2), 1)
+        assert (session.connection_id, session.req_id, session.ready_at) == ("c-1", "r-1", 100.0)
+        assert (session.to_vendor.frames[AUDIO], session.to_vendor.frames[BINARY]) == (1, 2)
+
+    def test_audio_of_any_size_in_equal_frames_is_all_counted(self) -> None:
+        one = binary(proto(3, 4, field(1, "r"), field(3, b"\0\x40" * 5000)))
+        session = play("proto").client(*[one] * 25).session
+        assert session.audio.read == pytest.approx(25 * 5000 / 16000)
+        again = play("proto")
+        for data in [one] * 25:
+            again.client(*(data[at : at + 997] for at in range(0, len(data), 997)))
+        assert again.session.audio.read == session.audio.read
+
+    def test_ogg_is_not_timed(self) -> None:
+        session = play("proto").client(binary(proto(1, 2, field(1, 24000), field(3, 1))), binary(proto(3, 4, field(3, b"OggS" * 99)))).session
+        assert (session.clock.chunks, session.audio.read, session.clock.timed) == (1, 0.0, False)
+
+    def test_a_type_that_disagrees_with_its_field_is_left_alone(self) -> None:
+        session = play("proto").client(binary(proto(3, 5, field(3, b"\0\0" * 800)))).vendor(binary(proto(4, 3, field(1, "no")), masked=False)).session
+        assert (session.clock.chunks, session.connection_id, session.warnings) == (0, None, {})
+
+    @pytest.mark.parametrize("data", [b"", b"\xff" * 40, b"{}", b"\x08\x03\x22\xff"])
+    def test_what_is_no_protobuf_is_left_alone(self, data: bytes) -> None:
+        session = play("proto").client(binary(data)).vendor(binary(data, masked=False)).session
+        assert (session.clock.chunks, session.inspection) == (0, "full")
+
+    def test_text_is_no_message_here(self) -> None:
+        assert play("proto").says(type="1").hears(type="2").session.ready_at is None
+
+    def test_results_of_bytes(self) -> None:
+        session = play("proto").vendor(ANIMATION, ANIMATION).session
+        assert (session.results.results, session.results.finals) == (2, 2)
+
+
+class TestErrorsThatMayBeWarnings:
+    def end(self, after: bytes = b"") -> Report:
+        p = play("proto").client(CONFIGURE).vendor(CONFIRM, SERVER_ERROR).wait(1)
+        return (p.vendor(after) if after else p).wait(1).client_closes(1000).vendor_closes(1000).end()
+
+    def test_the_last_word_has_ended_the_session(self) -> None:
+        report = self.end()
+        assert (report.verdict.code, report.verdict.outcome, report.verdict.initiated_by) == ("THREE", Outcome.ERROR, Side.VENDOR)
+        assert (report.verdict.server_detail, report.verdict.req_id, report.verdict.ended_by) == ("bad", "r-2", Side.CLIENT)
+
+    def test_a_session_that_went_on_was_warned(self) -> None:
+        p = play("proto").client(CONFIGURE).vendor(CONFIRM, SERVER_ERROR).wait(1).vendor(ANIMATION).client_closes(1000)
+        assert p.session.warnings == {"server-error": 1}
+        report = p.end()
+        assert (report.verdict.code, report.verdict.outcome, report.verdict.initiated_by) == ("normal", Outcome.OK, Side.CLIENT)
+
+    def test_a_drop_after_it_is_its_consequence(self) -> None:
+        report = play("proto").vendor(CONFIRM, SERVER_ERROR).lost(Side.VENDOR, Transport.RESET).end()
+        assert (report.verdict.code, report.verdict.initiated_by) == ("THREE", Side.VENDOR)
+
+    def test_two_of_them_are_one_failure(self) -> None:
+        other = binary(proto(4, 5, field(3, 99), field(4, "later")), masked=False)
+        report = play("proto").vendor(CONFIRM, SERVER_ERROR, other).vendor_closes(1011).end()
+        assert (report.verdict.code, report.verdict.server_detail) == ("THREE", "bad")
+
+
+class TestAudioInJson:
+    def said(self, samples: bytes) -> dict[str, Any]:
+        return {"type": "audio_input", "data": {"audio": b64encode(samples).decode()}}
+
+    @pytest.mark.parametrize("size", [3200, 3199, 3198, 1])
+    def test_base64_is_measured(self, size: int) -> None:
+        session = play("json/conv-1").says(**self.said(b"\x40" * size)).session
+        assert session.audio.read == pytest.approx(size / 32000)
+        assert session.to_vendor.frames[TEXT] == 1
+        assert session.connection_id == "conv-1"
+
+    def test_both_forms_of_the_settings(self) -> None:
+        for settings in ({"data": {"audio": {"sample_rate": 24000}}}, {"sample_rate": 24000}):
+            session = play("json").says(type="settings", **settings).client(binary(b"\0\x40" * 2400)).session
+            assert session.audio.read == pytest.approx(0.1)
+
+    def test_silence_is_heard_in_base64(self) -> None:
+        p = play("json")
+        for _ in range(40):
+            p.wait(0.1).says(**self.said(b"\0\0" * 1600))
+        assert p.session.audio.silent > 2.5
+
+    @pytest.mark.parametrize("audio", ["not base64 !", 7, None, ""])
+    def test_what_holds_no_audio(self, audio: object) -> None:
+        play("json").says(type="audio_input", data={"audio": audio}).end()
+
+    def test_a_close_told_in_a_message(self) -> None:
+        report = play("json").hears(type="bye", code=4008, reason="idle").wait(0.1).vendor_closes(1000).end()
+        assert (report.verdict.code, report.verdict.close_code, report.verdict.initiated_by) == ("GONE", 4008, Side.VENDOR)
+        assert (report.vendor_close and report.vendor_close.code) == 1000
+
+    def test_a_polite_goodbye_told_in_a_message(self) -> None:
+        report = play("json").hears(type="bye", code=1000).lost(Side.VENDOR).end()
+        assert (report.verdict.code, report.verdict.outcome) == ("normal", Outcome.OK)
+
+    def test_a_close_told_and_a_client_that_hangs_up(self) -> None:
+        report = play("json").hears(type="bye", data={"code": 4008}).client_closes(1000).end()
+        assert (report.verdict.code, report.verdict.initiated_by, report.verdict.ended_by) == ("GONE", Side.VENDOR, Side.CLIENT)
+
+
+class TestWholeFiles:
+    def test_the_header_is_not_audio(self) -> None:
+        p = play("wav").says(type="start")
+        for _ in range(12):
+            p.wait(0.5).client(binary(wav_file(b"\0\x40" * 8000)))
+        assert p.session.audio.read == pytest.approx(6.0)
+        assert p.session.facts == {}
+
+    def test_another_rate_than_allowed_is_noticed_and_timed(self) -> None:
+        session = play("wav").says(type="start").client(binary(wav_file(b"\0\x40" * 8000, rate=8000))).session
+        assert session.audio.read == pytest.approx(1.0)
+        assert list(session.facts) == [Noticed.FORMAT_MISMATCH]
+
+    def test_no_header_at_all(self) -> None:
+        session = play("wav").says(type="start").client(binary(b"\0\x40" * 8000)).session
+        assert (session.audio.read, list(session.facts)) == (0.0, [Noticed.FORMAT_MISMATCH])
+
+
+class TestStreams:
+    def test_each_stream_has_a_first_result_and_positions_of_its_own(self) -> None:
+        p = play("wav")
+        for _ in range(2):
+            p.says(type="start")
+            for _ in range(4):
+                p.wait(0.5).client(binary(wav_file(b"\0\x40" * 8000)))
+            p.wait(0.2).hears(type="words", text="x", final=True, end=2.0).says(type="stop").wait(5)
+        report = p.client_closes(1000).end()
+        assert (p.session.streams, report.latency.finals, report.latency.result_lag_seconds_max) == (2, 2, pytest.approx(0.2))
+        assert (report.verdict.outcome, report.verdict.initiated_by) == (Outcome.OK, Side.CLIENT)
+
+    def test_leaving_an_open_stream_is_leaving_early(self) -> None:
+        for messages, outcome in ((["start"], Outcome.ABANDONED), (["start", "stop"], Outcome.OK), (["start", "stop", "start"], Outcome.ABANDONED),
+                                  ([], Outcome.OK)):
+            p = play("wav")
+            for message in messages:
+                p.wait(1).says(type=message)
+            assert p.client_closes(1000).end().verdict.outcome is outcome, messages
+
+    def test_a_vendor_that_stopped_listening_leaves_nothing_open(self) -> None:
+        assert play("wav").says(type="start").hears(type="stopped").client_closes(1000).end().verdict.outcome is Outcome.OK
+
+    def test_the_client_hangs_up_because_of_an_error(self) -> None:
+        report = play("wav").says(type="start").hears(type="error", message="Client u-17 is not active").client_closes(100).end()
+        assert (report.verdict.code, report.verdict.initiated_by, report.verdict.owner) == ("INACTIVE", Side.VENDOR, Owner.OPERATOR)
+        assert "u-17" not in str(orjson.dumps(report.as_dict()))
+
+
+class TestBinaryThatIsNoAudio:
+    @pytest.mark.parametrize("payload", [b'{"type":"KeepAlive"}', b64encode(b"\0\1\2" * 80)])
+    def test_text_is_noticed(self, payload: bytes) -> None:
+        session = play("json").client(*[binary(b"\1\x40" * 1600)] * 12, binary(payload)).session
+        base64_in_tenth = payload[:1] != b"{"
+        assert (Noticed.TEXT_IN_AUDIO in session.facts) != base64_in_tenth  # long ones are looked at one in ten
+        assert Noticed.TEXT_IN_AUDIO in play("json").client(binary(payload)).session.facts
+
+    def test_half_a_sample_is_noticed(self) -> None:
+        p = play("json").client(binary(b"\1\x40" * 1600), binary(b"\1\x40" * 1600 + b"\1")).tick()
+        assert Noticed.ODD_BYTES in p.session.facts
+
+    def test_a_container_of_another_rate(self) -> None:
+        session = play("json").client(binary(wav_file(b"\0\x40" * 800, rate=44100))).session
+        assert set(session.facts) == {Noticed.CONTAINER_IN_RAW, Noticed.FORMAT_MISMATCH}
