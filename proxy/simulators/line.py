@@ -55,7 +55,8 @@ class Line(ServerConnection):
     """A server's end of one connection.
 
     `cut`: nothing that the library wants to write goes out any more. `held`: it waits, to go out in one piece. `method` and `body`
-    are those of the request, which the library itself takes for a GET without a body.
+    are those of the request, which the library itself takes for a GET without a body. `req_id` is the client's name of what it
+    asked for last.
     """
 
     registry: ClassVar[set[Line]]
@@ -71,6 +72,7 @@ class Line(ServerConnection):
     held = False
     pings_count = False
     heard_at = 0.0
+    req_id = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
