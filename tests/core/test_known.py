@@ -75,4 +75,5 @@ def test_a_stream_begins_anew() -> None:
     one.stopped_at, one.claim.end_sent = 101.0, True
     one.ending.began(Side.CLIENT)
     one.stream_began()
-    assert (one.streams, one.stopped_at, one.claim.end_sent, one.ending.initiated_by) == (1, None, False, Side.UNKNOWN)
+    assert (one.streams, one.claim.end_sent, one.ending.initiated_by) == (1, False, Side.UNKNOWN)
+    assert one.stopped_at is None
