@@ -23,4 +23,13 @@ SIMULATORS: Final[dict[str, type[Simulator]]] = {
 
 FAULTS: Final[dict[str, dict[str, str]]] = {vendor: dict(simulator.FAULTS) for vendor, simulator in SIMULATORS.items()}
 
-__all__ = ["FAULTS", "SIMULATORS", "AssemblyAISimulator", "DeepgramSimulator", "ElsaSimulator", "NextEVISimulator", "Simulator", "SpatiusSimulator"]
+__all__ = [
+    "FAULTS",
+    "SIMULATORS",
+    "AssemblyAISimulator",
+    "DeepgramSimulator",
+    "ElsaSimulator",
+    "NextEVISimulator",
+    "Simulator",
+    "SpatiusSimulator",
+]
