@@ -17,7 +17,7 @@ from proxy.core.rules import Example, Rule, When
 from .catalogue import COMMON
 
 README = (Path(__file__).parents[2] / "config" / "README.md").read_text()
-EXAMPLE = Profile.model_validate(yaml.safe_load(re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)[0]))
+EXAMPLE = Profile.model_validate(yaml.safe_load(re.findall(r"^```yaml\n(.*?)```", README, re.DOTALL | re.MULTILINE)[0]))
 
 
 @pytest.mark.parametrize(("rule", "example"), [(rule, example) for rule in EXAMPLE.rules for example in rule.examples])
