@@ -87,14 +87,15 @@ class Waiting(asyncio.Protocol):
 
 
 class Call:
-    """`over(call)` is called once, when the session is at its end."""
+    """`over(call)` is called once, when the session is at its end; `tell(session)` after each look at it while it is open."""
 
-    __slots__ = ("_answered", "_client", "_over", "_splice", "_task", "_turns", "_vendor", "_waiting", "session")
+    __slots__ = ("_answered", "_client", "_over", "_splice", "_task", "_tell", "_turns", "_vendor", "_waiting", "session")
 
-    def __init__(self, session: Session, over: Callable[[Call], None], turns: Turns) -> None:
+    def __init__(self, session: Session, over: Callable[[Call], None], tell: Callable[[Session], None], turns: Turns) -> None:
         self.session = session
         self._turns = turns
         self._over: Callable[[Call], None] | None = over
+        self._tell = tell
         self._waiting = Waiting(self._client_gone)
         self._client: asyncio.Transport | None = None
         self._vendor: asyncio.Transport | None = None
@@ -252,7 +253,9 @@ class Call:
         if self._splice is not None:
             self._measure(loop_lag)
             self._splice.look_at_sockets()
-        elif self._client is not None and self._waiting.held and state_of(self._client) in LEFT:
+            return
+        self.session.watch.tick(monotonic())
+        if self._client is not None and self._waiting.held and state_of(self._client) in LEFT:
             self._client_gone(Transport.EOF)  # while reading is held no loop tells that it has left
 
     def _measure(self, loop_lag: float) -> None:
@@ -260,6 +263,7 @@ class Call:
             return
         try:
             self.session.tick(monotonic(), sample(self._vendor), self._splice.buffered, loop_lag)
+            self._tell(self.session)
         except Exception:
             self._splice.fail()
 

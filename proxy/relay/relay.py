@@ -1,4 +1,4 @@
-"""All listeners' requests: which become calls, which are refused, and what happens when a call is over.
+"""All listeners' requests: which become calls, which are passed on, which are refused, and what happens when it is over.
 
 Owns the set of open calls and the one place where a report leaves a session: the ledger, the log and the history get it
 there, once. Knows nothing of how bytes cross.
@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from proxy.core.exchange import Exchange
 from proxy.core.known import UNKNOWN_ENDPOINT
 from proxy.core.own import own_meaning
 from proxy.core.profile import Route
@@ -23,13 +24,15 @@ from proxy.core.report import Report, utc
 from proxy.core.reporting import correlated, report_of
 from proxy.core.session import Session
 from proxy.core.vendor import Request
-from proxy.core.verdict import Inspection, Outcome, Side, Verdict
+from proxy.core.verdict import Inspection, Outcome, Phase, Verdict
+from proxy.core.watch import READY_SECONDS
 from proxy.relay.answers import response
 from proxy.relay.call import Call, Door
 from proxy.relay.dialer import Dialer
-from proxy.relay.heads import BadHeadError, lower, request_head
+from proxy.relay.forward import STALL_SECONDS, Forward
+from proxy.relay.heads import BadHeadError, lower, plain_head, request_head
 from proxy.relay.sampler import Sampler
-from proxy.relay.takeover import is_upgrade, take_client
+from proxy.relay.takeover import is_plain, is_tunnel, is_upgrade, take_client
 from proxy.relay.turns import Turns
 from proxy.telemetry import log
 from proxy.telemetry.history import History
@@ -50,8 +53,10 @@ class Relay:
     sampler: Sampler
     correlation: Mapping[str, Sequence[str]]
     most: int | None = None
+    ready_seconds: float = READY_SECONDS
     history: History = field(default_factory=History)
     calls: set[Call] = field(default_factory=set)
+    forwards: set[Forward] = field(default_factory=set)
     ready: bool = True
     draining: bool = False  # takes no new calls
     turns: Turns = field(default_factory=Turns)
@@ -61,13 +66,59 @@ class Relay:
         """What answers the requests of one listener."""
 
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
-            if request.method != "GET" or not is_upgrade(request):
-                return self.reject("sidecar_upgrade_required")
-            if request.can_read_body:
-                return self.reject("sidecar_bad_request")
-            return self._admit(door, request)
+            if request.method == "GET" and is_upgrade(request):
+                return self.reject("sidecar_bad_request") if request.can_read_body else self._admit(door, request)
+            if is_plain(request):
+                return await self._forward(door, request)
+            return self.reject("sidecar_upgrade_required" if is_tunnel(request) else "sidecar_bad_request")
 
         return handle
+
+    async def _forward(self, door: Door, request: web.BaseRequest) -> web.StreamResponse:
+        """A request that is no upgrade: no session, but counted, and told of where it fails."""
+        route = door.vendor.route(request.raw_path, "http")
+        if route is None and door.vendor.route(request.raw_path) is not None:
+            return self.reject("sidecar_upgrade_required")
+        patience = self.dialer.seconds if route is not None and route.phase == "session_token" else STALL_SECONDS
+        forward = Forward(request, Exchange(door.vendor, route), self.dialer, patience, lambda: not self.draining)
+        self.forwards.add(forward)
+        self.sampler.add(forward)
+        try:
+            return await self._passed(door, request, route, forward)
+        finally:
+            self.sampler.remove(forward)
+            self.forwards.discard(forward)
+            self._tell(door, forward)
+            self._perhaps_idle()
+
+    async def _passed(self, door: Door, request: web.BaseRequest, route: Route | None, forward: Forward) -> web.StreamResponse:
+        if route is None:
+            return forward.refuse("sidecar_not_found")
+        if self.draining:
+            return forward.refuse("sidecar_draining")
+        upstream = door.upstreams[route.name]
+        try:
+            return await forward.run(upstream, plain_head(request.method, request.raw_path, request.raw_headers, upstream.host))
+        except BadHeadError:
+            return forward.refuse("sidecar_bad_request")
+        except Exception as error:
+            log.state("internal", logging.ERROR, error=error, listener=door.name)
+            return forward.refuse("sidecar_internal")
+
+    def _tell(self, door: Door, forward: Forward) -> None:
+        """Of an exchange that is over. Never raises."""
+        vendor, status = door.vendor.name, forward.status
+        self.ledger.http_request(door.name, vendor, "none" if status is None else f"{status // 100}xx")
+        try:
+            verdict = forward.exchange.verdict()
+        except Exception as error:
+            log.state("report_failed", logging.ERROR, error=error, listener=door.name)
+            verdict = _poor_verdict(vendor, None, forward.exchange.claim.phase)
+        if verdict is None:
+            return
+        if verdict.outcome is not Outcome.ABANDONED:
+            self.ledger.http_error(vendor, verdict.code, verdict.category, verdict.owner)
+        log.http_failed(door.name, verdict)
 
     def reject(self, code: str) -> web.Response:
         """Refuses what never becomes a session."""
@@ -78,10 +129,11 @@ class Relay:
         asked = Request.of(request.raw_path, lower(request.raw_headers))
         route = door.vendor.route(request.raw_path)
         endpoint = door.vendor.endpoints[route.endpoint] if route and route.endpoint else None
-        tables = self.ledger.tables(door.vendor.name, endpoint.name if endpoint else UNKNOWN_ENDPOINT)
+        tables = self.ledger.tables(door.name, door.vendor.name, endpoint.name if endpoint else UNKNOWN_ENDPOINT)
         session = Session(str(uuid.uuid4()), door.name, door.vendor, endpoint, asked, tables, monotonic(), time.time())
         self.ledger.started(session)
-        call = Call(session, self._over, self.turns)
+        session.watch.ready_seconds = self.ready_seconds
+        call = Call(session, self._over, self._tell, self.turns)
         self.calls.add(call)
         try:
             refusal = self._begin(door, request, call, route)
@@ -123,6 +175,14 @@ class Relay:
         log.session_open(session_id=session.session_id, listener=session.listener, vendor=session.vendor, endpoint=session.endpoint,
                          correlation=correlated(session.request, self.correlation))
 
+    def _tell(self, session: Session) -> None:
+        """What was noticed of a session since last time: now, and not when it ends."""
+        for fact, at in session.watch.news():
+            self.ledger.noticed(session.listener, session.vendor, fact)
+            clean = session.vendor_profile.clean
+            log.noticed(fact, at - session.started_at, session_id=session.session_id, listener=session.listener, vendor=session.vendor,
+                        endpoint=session.endpoint, connection_id=clean(session.connection_id), req_id=clean(session.req_id))
+
     def _over(self, call: Call) -> None:
         """The one way out of every session. Its numbers stand still from here on; the report waits for its turn."""
         self.sampler.remove(call)
@@ -139,12 +199,21 @@ class Relay:
             report = _poor_report(session)
         if session.failed:
             self.ledger.inspection_error(session.vendor, "session")
-        for code, times in (session.warnings | dict.fromkeys(session.facts, 1)).items():
+        self._tell(session)
+        for code, times in session.warnings.items():
             self.ledger.warned(session.listener, session.vendor, code, times)
         self.ledger.ended(session, report)
         self.history.add(report)
         log.session_end(report)
-        if not self.calls and self.on_idle is not None:
+        self._perhaps_idle()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is open."""
+        return bool(self.calls or self.forwards)
+
+    def _perhaps_idle(self) -> None:
+        if not self.busy and self.on_idle is not None:
             self.on_idle()
 
     def sessions(self) -> dict[str, Any]:
@@ -171,10 +240,13 @@ def _seen(session: Session, now: float) -> dict[str, Any]:
 
 def _poor_report(session: Session) -> Report:
     """When making the report failed: still a report, which says whose fault that is."""
-    meaning = own_meaning("sidecar_internal")
-    verdict = Verdict(vendor=session.vendor, endpoint=session.endpoint, outcome=Outcome.ERROR, phase=session.claim.phase, code=meaning.code,
-                      rule=meaning.rule, category=meaning.category, owner=meaning.owner, rule_owner=meaning.owner, retry=meaning.retry,
-                      initiated_by=Side.UNKNOWN, ended_by=Side.UNKNOWN, hint=meaning.hint)
+    verdict = _poor_verdict(session.vendor, session.endpoint, session.claim.phase)
     now = time.time()
     return Report(session.session_id, session.listener, utc(session.wall), utc(now), max(0.0, round(now - session.wall, 3)), verdict,
                   inspection=Inspection.LOST)
+
+
+def _poor_verdict(vendor: str, endpoint: str | None, phase: Phase | None) -> Verdict:
+    meaning = own_meaning("sidecar_internal")
+    return Verdict(vendor=vendor, endpoint=endpoint, outcome=Outcome.ERROR, phase=phase, code=meaning.code, rule=meaning.rule,
+                   category=meaning.category, owner=meaning.owner, rule_owner=meaning.owner, retry=meaning.retry, hint=meaning.hint)

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final, Literal
 
 from proxy.core import tally
-from proxy.core.verdict import Category, Outcome, Owner, Phase, Retry, Side
+from proxy.core.verdict import Category, Check, Noticed, Outcome, Owner, Phase, Retry, Side
 
 PREFIX: Final = "earwitness_"
 
@@ -22,6 +22,14 @@ DIAL_STAGES: Final = ("dns", "tcp", "tls", "upgrade")
 REJECTED: Final = ("bad_request", "upgrade_required", "timeout", "tls", "internal")
 INSPECTED: Final = ("framing", "deflate", "message", "session")
 RESULT_KINDS: Final = ("interim", "final")
+STALL_OF: Final[dict[str, str]] = {
+    Noticed.VENDOR_SILENT: "vendor_silent", Noticed.CLIENT_SILENT: "client_silent", Noticed.NEVER_READY: "not_ready",
+}
+"""The facts that are stalls, and what the metric calls them."""
+STALLS: Final = tuple(STALL_OF.values())
+RESULTS: Final = {"yes": "agrees", "no": "contradicts", "cannot_tell": "cannot_tell"}
+"""What a piece of evidence says of a claim, and what the metric calls it."""
+STATUS_CLASSES: Final = ("2xx", "3xx", "4xx", "5xx", "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,12 @@ METRICS: Final = (
     _counter("errors", "", "listener vendor endpoint phase code category owner retry",
              "Sessions that ended in an error or were refused by the vendor: one for each, however many frames and closes told of it."),
     _counter("warnings", "", "listener vendor code", "Errors told without ending the session, and facts noticed while it was open."),
+    _counter("stalls", "", "vendor kind", "Sessions that stood still, counted when it is noticed: once a session and kind."),
+    _counter("service_seconds", "seconds", "listener vendor endpoint state",
+             "Time of sessions, while it passes, by how they were served. Time in which a session could not be looked into is left out."),
+    _counter("claims_checked", "", "vendor check result", "What vendors claimed as sessions ended, held against what was measured."),
+    _counter("http_requests", "", "listener vendor status_class", "Requests that were no upgrade, by the status that the client got."),
+    _counter("http_errors", "", "vendor code category owner", "Requests that were no upgrade and failed."),
     _counter("requests_rejected", "", "reason", "Requests refused before there was a session."),
     _histogram("dial_seconds", "seconds", "vendor stage", tally.DIAL_SECONDS, "Time to reach the vendor, by stage."),
     _histogram("ready_seconds", "seconds", "vendor endpoint", tally.READY_SECONDS,
@@ -108,7 +122,12 @@ LABELS: Final = {
     "stage": f"of a dial: {_values(DIAL_STAGES)}; of audio: {_values(AUDIO_STAGES)}",
     "direction": _values(DIRECTIONS),
     "type": _values(tally.FRAME_TYPES),
-    "kind": _values(RESULT_KINDS),
+    "kind": f"of a result: {_values(RESULT_KINDS)}; of a stall: {_values(STALLS)}",
+    "state": f"{_values(tally.SERVICE_STATES)}: results come in time; results, or acknowledgements of audio, come seconds late; "
+             "the vendor says nothing to speech, or audio does not arrive; the vendor has not answered, or not said hello",
+    "check": _values(Check),
+    "result": _values(tuple(RESULTS.values())),
+    "status_class": f"{_values(STATUS_CLASSES)}: none where the client left before there was an answer",
     "where": _values(INSPECTED),
     "version": "of the running program",
 }
@@ -135,7 +154,10 @@ few that the process has once). Therefore these are foreseen in part:
   strike; then the same at the other endpoints
 - `sessions_ended_total`: the usual ends (`ENDS` in `proxy/telemetry/known.py`) at each endpoint
 - `session_seconds`: the outcomes `ok` and `error`
-- `warnings_total`: the facts, and the vendor's messages that warn
+- `warnings_total`: the facts that the endpoints' profile allows for, and the vendor's messages that warn
+- `claims_checked_total`: the checks that the vendor's rules and limits give reason for
+- `http_requests_total`, `http_errors_total`: where the profile has routes for plain HTTP; of errors those whose rules show that they
+  come there, and `unclassified`
 
 Any other combination appears when it first happens: an owner that the evidence corrected, a rarer end. All known errors stand in
 `error_info` in any case.

@@ -11,13 +11,21 @@ from math import prod
 from typing import Final
 
 from proxy.core.classify import NOTHING, Meaning, meaning_of
-from proxy.core.profile import Profile
+from proxy.core.messages import Message
+from proxy.core.profile import Endpoint, Profile
 from proxy.core.rules import Common, Rule
-from proxy.core.tally import FRAME_TYPES
-from proxy.core.verdict import Outcome, Owner, Phase, Side
-from proxy.telemetry.catalogue import DIAL_STAGES, DIRECTIONS, INSPECTED, METRICS, RESULT_KINDS
-
-FACTS: Final = ("container_in_raw",)
+from proxy.core.tally import FRAME_TYPES, SERVICE_STATES
+from proxy.core.verdict import Category, Check, Noticed, Outcome, Owner, Phase, Side
+from proxy.telemetry.catalogue import (
+    DIAL_STAGES,
+    DIRECTIONS,
+    INSPECTED,
+    METRICS,
+    RESULT_KINDS,
+    RESULTS,
+    STALLS,
+    STATUS_CLASSES,
+)
 
 ENDS: Final = (
     (Outcome.OK, Owner.NONE, Side.CLIENT),
@@ -38,6 +46,22 @@ ENDS: Final = (
     (Outcome.DRAINED, Owner.SIDECAR, Side.SIDECAR),
 )
 """Outcome, owner and initiator of the ends that every deployment meets sooner or later."""
+
+CLAIMED: Final = {
+    Category.IDLE_TIMEOUT: (Check.AUDIO_RECEIVED, Check.IDLE),
+    Category.AUDIO_CHUNK: (Check.CHUNK_DURATION, Check.CHUNK_BYTES),
+    Category.AUDIO_PACING: (Check.AUDIO_RATE,),
+    Category.AUDIO_FORMAT: (Check.AUDIO_DECODABLE,),
+    Category.SESSION_EXPIRED: (Check.SESSION_DURATION,),
+    Category.CONCURRENCY_LIMIT: (Check.CONCURRENCY, Check.CONNECTION_RATE),
+    Category.RATE_LIMIT: (Check.CONNECTION_RATE, Check.MESSAGE_RATE),
+    Category.PROTOCOL: (Check.MESSAGE_SHAPE,),
+    Category.AUTH: (Check.CREDENTIALS, Check.READY_BEFORE),
+}
+"""What a claim of each category is held against, where there is something to hold it against."""
+
+PLAIN: Final = frozenset({Phase.SESSION_TOKEN, Phase.HTTP_REQUEST})
+"""The phases of plain HTTP."""
 
 TIMED_OUTCOMES: Final = (Outcome.OK, Outcome.ERROR)
 FAILED: Final = (Outcome.ERROR, Outcome.REFUSED_BY_VENDOR)
@@ -65,14 +89,19 @@ def _errors(profile: Profile, common: Common) -> Iterator[ErrorLabels]:
     for turn in range(len(everywhere)):
         for endpoints, phases, labels in failures:
             for endpoint, phase in product(endpoints[turn : turn + 1], phases):
-                yield endpoint, phase, *labels
+                if phase not in PLAIN:
+                    yield endpoint, phase, *labels
 
 
 def _others(profile: Profile, common: Common) -> int:
     """How many series all other metrics of a listener have at rest."""
     sizes = {"endpoint": len(profile.endpoints), "outcome": len(TIMED_OUTCOMES), "direction": len(DIRECTIONS), "type": len(FRAME_TYPES),
-             "kind": len(RESULT_KINDS), "where": len(INSPECTED), "stage": len(DIAL_STAGES)}
+             "kind": len(RESULT_KINDS), "where": len(INSPECTED), "stage": len(DIAL_STAGES), "state": len(SERVICE_STATES)}
     sets = {
+        "earwitness_stalls_total": len(STALLS),
+        "earwitness_claims_checked_total": len(checks(profile)) * len(RESULTS),
+        "earwitness_http_requests_total": len(status_classes(profile)),
+        "earwitness_http_errors_total": len(request_errors(profile, common)),
         "earwitness_sessions_ended_total": len(profile.endpoints) * len(ENDS),
         "earwitness_warnings_total": len(set(warnings(profile))),
         "earwitness_error_info": len(set(meanings(profile, common))),
@@ -92,12 +121,57 @@ def meanings(profile: Profile, common: Common) -> Iterator[tuple[str, str, str, 
 
 
 def warnings(profile: Profile) -> Iterator[str]:
-    """The codes of `warnings_total`: the facts, and the vendor's messages that warn without ending a session. May repeat itself."""
-    yield from FACTS
+    """The codes of `warnings_total`: facts, and the vendor's messages that need not end a session. May repeat itself."""
     for endpoint in profile.endpoints.values():
-        for name, kinds in endpoint.server.kinds.items():
-            if any(kind.role == "warning" or (kind.role == "error" and not kind.fatal) for kind in kinds):
-                yield name
+        yield from facts(endpoint)
+        for name, messages in (*endpoint.server.kinds.items(), ("", endpoint.server.untyped)):
+            yield from (message.name or name for message in messages if _may_pass(message))
+
+
+def _may_pass(message: Message) -> bool:
+    return message.role == "warning" or (message.role == "error" and message.fatal is not True)
+
+
+def facts(endpoint: Endpoint) -> Iterator[Noticed]:
+    """What can be noticed of the endpoint's sessions."""
+    limits, server = endpoint.limits, endpoint.server.all()
+    foreseen = {
+        Noticed.NEVER_READY: endpoint.ready == "message",
+        Noticed.EARLY_AUDIO: endpoint.ready == "message",
+        Noticed.VENDOR_SILENT: any(message.role == "result" for message in server),
+        Noticed.NEAR_LIMIT: limits.session_seconds is not None or any(message.expires_at for message in server),
+        Noticed.IDLE_SOON: limits.idle_seconds is not None or limits.idle_query is not None,
+    }
+    return (fact for fact in Noticed if foreseen.get(fact, True))
+
+
+def checks(profile: Profile) -> set[Check]:
+    """What claims by the profile's own rules may be held against."""
+    claimed = {rule.category for rule in _failing(profile.rules)}
+    found = {check for category, several in CLAIMED.items() if category in claimed for check in several}
+    every = [message for endpoint in profile.endpoints.values() for message in endpoint.server.all()]
+    limits = [endpoint.limits for endpoint in profile.endpoints.values()]
+    possible = {
+        Check.CHUNK_BYTES: any(limit.chunk_bytes for limit in limits),
+        Check.CHUNK_DURATION: any(limit.chunk_seconds for limit in limits),
+        Check.MESSAGE_RATE: any(limit.messages_per_minute or limit.chunks_per_second for limit in limits),
+        Check.READY_BEFORE: any(endpoint.ready == "message" for endpoint in profile.endpoints.values()),
+    }
+    if any(message.audio_seconds for message in every):
+        found.add(Check.REPORTED_AUDIO)
+    return {check for check in found if possible.get(check, True)}
+
+
+def status_classes(profile: Profile) -> tuple[str, ...]:
+    return STATUS_CLASSES if any(route.kind == "http" for route in profile.routes) else ()
+
+
+def request_errors(profile: Profile, common: Common) -> list[tuple[str, str, str]]:
+    """Code, category and owner of what `http_errors_total` counts, where there are routes for plain HTTP."""
+    if not status_classes(profile):
+        return []
+    rules = [rule for rule in (*_failing(profile.rules), *_failing(common.rules)) if PLAIN.intersection(_phases(rule))]
+    return list(dict.fromkeys(_labels(meaning)[:3] for meaning in (*(meaning_of(rule, False) for rule in rules), NOTHING)))
 
 
 def _failing(rules: Iterable[Rule]) -> Iterator[Rule]:

@@ -19,7 +19,7 @@ from proxy.core.rules import Common
 from proxy.core.tally import DIAL_SECONDS, LAG_SECONDS, SESSION_SECONDS, AudioSeconds, Histogram, Tables, Traffic
 from proxy.core.verdict import Inspection
 from proxy.telemetry import known
-from proxy.telemetry.catalogue import DIAL_STAGES, INSPECTED, REJECTED
+from proxy.telemetry.catalogue import DIAL_STAGES, INSPECTED, REJECTED, RESULTS, STALL_OF, STALLS
 
 _LOG = logging.getLogger(__name__)
 
@@ -79,10 +79,14 @@ class Ledger:
         self.ended_total: dict[tuple[str, ...], int] = {}
         self.errors: dict[tuple[str, ...], int] = {}
         self.warnings: dict[tuple[str, str, str], int] = {}
+        self.stalls: dict[tuple[str, str], int] = {}
+        self.claims: dict[tuple[str, str, str], int] = {}
+        self.requests: dict[tuple[str, str, str], int] = {}
+        self.request_errors: dict[tuple[str, str, str, str], int] = {}
         self.rejections = dict.fromkeys(((reason,) for reason in REJECTED), 0)
         self.dials: dict[tuple[str, str], Histogram] = {}
         self.durations: dict[tuple[str, str], Histogram] = {}
-        self.tables_of: dict[tuple[str, str], Tables] = {}
+        self.tables_of: dict[Place, Tables] = {}
         self.finished: dict[tuple[str, str], Carried] = {}
         self.inspection_errors: dict[tuple[str, str], int] = {}
         self.uninspected: dict[tuple[str], int] = {}
@@ -96,11 +100,15 @@ class Ledger:
         self.finished[listener, vendor] = Carried()
         self.uninspected[(vendor,)] = 0
         for endpoint in profile.endpoints:
-            self.tables(vendor, endpoint)
+            self.tables(listener, vendor, endpoint)
             self.started_total[listener, vendor, endpoint] = self.active[listener, vendor, endpoint] = 0
             self.ended_total.update({(listener, vendor, endpoint, *end): 0 for end in known.ENDS})
         self.errors.update({(listener, vendor, *labels): 0 for labels in known.errors(profile, common)})
         self.warnings.update({(listener, vendor, code): 0 for code in known.warnings(profile)})
+        self.stalls.update({(vendor, kind): 0 for kind in STALLS})
+        self.claims.update({(vendor, check, result): 0 for check in known.checks(profile) for result in RESULTS.values()})
+        self.requests.update({(listener, vendor, status): 0 for status in known.status_classes(profile)})
+        self.request_errors.update({(vendor, *labels): 0 for labels in known.request_errors(profile, common)})
         self.inspection_errors.update({(vendor, where): 0 for where in INSPECTED})
         self.error_info.update({(vendor, *meaning): 1 for meaning in known.meanings(profile, common)})
         for stage in DIAL_STAGES:
@@ -108,9 +116,9 @@ class Ledger:
         for outcome in known.TIMED_OUTCOMES:
             _made(self.durations, (vendor, outcome), lambda: Histogram(SESSION_SECONDS))
 
-    def tables(self, vendor: str, endpoint: str) -> Tables:
-        """The histograms that all sessions of this vendor and endpoint write into; always the same object."""
-        return _made(self.tables_of, (vendor, endpoint), Tables)
+    def tables(self, listener: str, vendor: str, endpoint: str) -> Tables:
+        """The numbers that all sessions of this listener and endpoint write into; always the same object."""
+        return _made(self.tables_of, (listener, vendor, endpoint), Tables)
 
     def started(self, session: Session) -> None:
         if id(session) in self.open:
@@ -134,6 +142,8 @@ class Ledger:
         _count(self.ended_total, (*place, verdict.outcome, verdict.owner, verdict.initiated_by))
         if verdict.outcome in known.FAILED:
             _count(self.errors, (*place, verdict.phase or "", verdict.code, verdict.category, verdict.owner, verdict.retry))
+        for evidence in report.evidence:
+            _count(self.claims, (vendor, evidence.check, RESULTS[evidence.agrees]))
         if report.inspection is Inspection.LOST:
             _count(self.uninspected, (vendor,))
         _made(self.durations, (vendor, verdict.outcome), lambda: Histogram(SESSION_SECONDS)).observe(report.duration_seconds)
@@ -147,8 +157,22 @@ class Ledger:
         _count(self.rejections, (reason,))
 
     def warned(self, listener: str, vendor: str, code: str, times: int = 1) -> None:
-        """An error that did not end its session, or a fact."""
+        """An error that did not end its session."""
         _count(self.warnings, (listener, vendor, code), times)
+
+    def noticed(self, listener: str, vendor: str, fact: str) -> None:
+        """A fact, when it is noticed: once a session."""
+        _count(self.warnings, (listener, vendor, fact))
+        if fact in STALL_OF:
+            _count(self.stalls, (vendor, STALL_OF[fact]))
+
+    def http_request(self, listener: str, vendor: str, status_class: str) -> None:
+        """A request that is no upgrade is over. `status_class` is one of `catalogue.STATUS_CLASSES`: of what the client got."""
+        _count(self.requests, (listener, vendor, status_class))
+
+    def http_error(self, vendor: str, code: str, category: str, owner: str) -> None:
+        """Such a request failed, or was refused."""
+        _count(self.request_errors, (vendor, code, category, owner))
 
     def dialled(self, vendor: str, stage: str, seconds: float) -> None:
         """One stage of `catalogue.DIAL_STAGES` took this long."""

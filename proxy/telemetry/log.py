@@ -44,6 +44,11 @@ def session_open(**fields: Any) -> None:
     state("session_open", **fields)
 
 
+def noticed(fact: str, seconds: float, **fields: Any) -> None:
+    """A fact of a session that is open, `seconds` after its start."""
+    state("noticed", fact=fact, seconds=round(seconds, 3), **fields)
+
+
 def session_end(report: Report) -> None:
     """The one line a session ends with. What is in a report was redacted when it was made."""
     verdict = report.verdict

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 
-from proxy.core.tally import FRAME_TYPES, Histogram, Tables, Traffic
+from proxy.core.tally import FRAME_TYPES, SERVICE_STATES, Histogram, Tables, Traffic
 from proxy.telemetry.catalogue import AUDIO_STAGES, DIRECTIONS, PREFIX
 from proxy.telemetry.exposition import Exposition, Labels, Rows
-from proxy.telemetry.ledger import Carried, Ledger, Session
+from proxy.telemetry.ledger import Carried, Ledger, Place, Session
 
 
 class Metrics:
@@ -37,6 +37,12 @@ class Metrics:
             "errors_total": book.errors.items(),
             "warnings_total": book.warnings.items(),
             "requests_rejected_total": book.rejections.items(),
+            "stalls_total": book.stalls.items(),
+            "service_seconds_total": [((*place, state), seconds) for place, tables in book.tables_of.items()
+                                      for state, seconds in zip(SERVICE_STATES, tables.served, strict=True)],
+            "claims_checked_total": book.claims.items(),
+            "http_requests_total": book.requests.items(),
+            "http_errors_total": book.request_errors.items(),
             "dial_seconds": book.dials.items(),
             "session_seconds": book.durations.items(),
             "event_loop_lag_seconds": [((), book.lag)],
@@ -111,28 +117,27 @@ def _traffic(carried: Mapping[tuple[str, str], Carried]) -> dict[str, Rows]:
     }
 
 
-def _histograms(tables_of: Mapping[tuple[str, str], Tables]) -> dict[str, Rows]:
-    """And what else is in the tables."""
-    vendors: dict[str, list[Tables]] = defaultdict(list)
-    for (vendor, _), tables in tables_of.items():
-        vendors[vendor].append(tables)
+def _histograms(tables_of: Mapping[Place, Tables]) -> dict[str, Rows]:
+    """And what else is in the tables. Several listeners may share a vendor."""
+    endpoints: dict[Labels, list[Tables]] = defaultdict(list)
+    vendors: dict[Labels, list[Tables]] = defaultdict(list)
+    for (_, vendor, endpoint), tables in tables_of.items():
+        endpoints[vendor, endpoint].append(tables)
+        vendors[vendor,].append(tables)
 
-    def by_vendor(pick: Callable[[Tables], Histogram]) -> Rows:
-        return [((vendor,), _sum_histograms(list(map(pick, parts)))) for vendor, parts in vendors.items()]
+    def by(parts_of: Mapping[Labels, list[Tables]], pick: Callable[[Tables], Histogram], *more: str) -> list[tuple[Labels, Histogram]]:
+        return [((*labels, *more), _sum_histograms(list(map(pick, parts)))) for labels, parts in parts_of.items()]
 
-    lags: list[tuple[Labels, Histogram]] = []
-    results: list[tuple[Labels, float]] = []
-    for place, tables in tables_of.items():
-        results += [((*place, "interim"), tables.interims), ((*place, "final"), tables.finals)]
-        lags += [((*place, "interim"), tables.interim_lag), ((*place, "final"), tables.final_lag)]
     return {
-        "ready_seconds": [(place, tables.ready) for place, tables in tables_of.items()],
-        "first_result_seconds": [(place, tables.first_result) for place, tables in tables_of.items()],
-        "result_lag_seconds": lags,
-        "results_total": results,
-        "audio_chunk_seconds": by_vendor(lambda tables: tables.chunk),
-        "audio_gap_seconds": by_vendor(lambda tables: tables.gap),
-        "audio_rate_ratio": by_vendor(lambda tables: tables.rate),
+        "ready_seconds": by(endpoints, lambda tables: tables.ready),
+        "first_result_seconds": by(endpoints, lambda tables: tables.first_result),
+        "result_lag_seconds": [*by(endpoints, lambda tables: tables.interim_lag, "interim"),
+                               *by(endpoints, lambda tables: tables.final_lag, "final")],
+        "results_total": [*[((*labels, "interim"), sum(tables.interims for tables in parts)) for labels, parts in endpoints.items()],
+                          *[((*labels, "final"), sum(tables.finals for tables in parts)) for labels, parts in endpoints.items()]],
+        "audio_chunk_seconds": by(vendors, lambda tables: tables.chunk),
+        "audio_gap_seconds": by(vendors, lambda tables: tables.gap),
+        "audio_rate_ratio": by(vendors, lambda tables: tables.rate),
     }
 
 

@@ -21,16 +21,20 @@ RULES = (
     rule("late", "NET-0001", category="idle_timeout", owner="operator", when={"close_code": 1011, "endpoint": "v2"}),
     rule("both", "BOTH", when=[{"close_code": 1}, {"http_status": 400}], examples=[{"close_code": 1}, {"http_status": 400}]),
     rule("fine", "normal", category="normal", outcome="ok"),
+    rule("token", "TOKEN", when={"phase": "session_token", "http_status": 401}, examples=[{"phase": "session_token", "http_status": 401}]),
     {"id": "unclear", "one_of": ["bad-key", "late"], "when": {"close_code": 1008}, "examples": [{"close_code": 1008}]},
 )
 
 
-def profile(vendor: str = "acme", endpoints: tuple[str, ...] = ("v1", "v2"), rules: tuple[dict[str, Any], ...] = RULES) -> Profile:
+def profile(vendor: str = "acme", endpoints: tuple[str, ...] = ("v1", "v2"), rules: tuple[dict[str, Any], ...] = RULES,
+            plain: bool = False) -> Profile:
+    """`plain`: with a route for plain HTTP."""
+    http = {"path": "/token", "name": "token", "kind": "http", "phase": "session_token", "upstream": "https://api.example"}
     endpoint = {"audio": {"encoding": {}, "sample_rate": {}, "formats": {}}, "ready": "handshake",
                 "server": {"kinds": {"Warning": {"role": "warning"}, "Error": {"role": "error"}}}}
     return Profile.model_validate({
         "vendor": vendor, "title": vendor,
-        "routes": [{"path": "/", "name": "all", "endpoint": endpoints[0], "upstream": "https://api.example"}],
+        "routes": [{"path": "/", "name": "all", "endpoint": endpoints[0], "upstream": "https://api.example"}, *([http] if plain else [])],
         "endpoints": dict.fromkeys(endpoints, endpoint),
         "rules": rules,
     })

@@ -1,3 +1,8 @@
+from typing import Any
+
+import pytest
+
+from proxy.core.profile import Endpoint, Profile
 from proxy.core.rules import Common
 from proxy.core.verdict import DEFAULTS, Category, Outcome, Owner, Side
 from proxy.telemetry import known
@@ -51,13 +56,57 @@ def test_meanings_of_all_errors() -> None:
         ("INVALID_AUTH", "auth", "operator", "after_fix"),
         ("NET-0001", "idle_timeout", "operator", "immediate"),
         ("BOTH", "auth", "operator", "after_fix"),
+        ("TOKEN", "auth", "operator", "after_fix"),
         ("transport_eof", "network", "network", "backoff"),
         ("unclassified", "unclassified", "unknown", "after_fix"),
     }
 
 
+ALWAYS = {"client_silent", "late_audio", "all_zero_audio", "container_in_raw", "text_in_audio", "odd_bytes", "format_mismatch"}
+
+
 def test_warnings_are_facts_and_messages_that_warn() -> None:
-    assert set(known.warnings(profile())) == {*known.FACTS, "Warning"}
+    assert set(known.warnings(profile())) == {*ALWAYS, "Warning"}
+
+
+@pytest.mark.parametrize(("change", "more"), [
+    ({"ready": "message"}, {"never_ready", "early_audio"}),
+    ({"limits": {"session_seconds": 60}}, {"near_limit"}),
+    ({"limits": {"idle_seconds": 10}}, {"idle_soon"}),
+    ({"limits": {"idle_query": "idle"}}, {"idle_soon"}),
+    ({"server": {"kinds": {"Hello": {"role": "ready", "expires_at": "until"}}}}, {"near_limit"}),
+    ({"server": {"kinds": {"Word": {"role": "result"}}}}, {"vendor_silent"}),
+])
+def test_facts_are_foreseen_where_the_profile_allows_for_them(change: dict[str, Any], more: set[str]) -> None:
+    endpoint = {"audio": {"encoding": {}, "sample_rate": {}, "formats": {}}, "ready": "handshake"} | change
+    assert set(known.facts(Endpoint.model_validate(endpoint))) == ALWAYS | more
+
+
+def test_messages_that_need_not_end_a_session_warn_by_their_names() -> None:
+    made = profile().model_dump()
+    made["endpoints"]["v1"]["server"] = {"kinds": {
+        "7": {"role": "error", "fatal": "if_last", "name": "trouble"}, "8": {"role": "error"}, "9": {"role": "error", "fatal": False},
+    }, "untyped": ({"role": "warning", "name": "mumble"},)}
+    assert set(known.warnings(Profile.model_validate(made))) == {*ALWAYS, "trouble", "9", "mumble", "Warning"}
+
+
+def test_checks_that_the_rules_and_limits_give_reason_for() -> None:
+    assert known.checks(profile()) == {"audio_received", "idle", "credentials"}
+    several = tuple(rule(name, name, category=name) for name in ("audio_chunk", "rate_limit", "auth", "concurrency_limit"))
+    assert known.checks(profile(rules=several)) == {"credentials", "connection_rate", "concurrency"}
+    made = profile(rules=several).model_dump()
+    made["endpoints"]["v1"] |= {"ready": "message", "limits": {"chunk_bytes": 9, "chunk_seconds": (0, 1), "messages_per_minute": 5},
+                                "server": {"kinds": {"Done": {"role": "end", "audio_seconds": {"path": "s"}}}}}
+    assert known.checks(Profile.model_validate(made)) == {
+        "credentials", "connection_rate", "concurrency", "ready_before", "chunk_bytes", "chunk_duration", "message_rate", "reported_audio"}
+
+
+def test_errors_of_plain_requests_are_no_sessions_errors() -> None:
+    with_routes = profile(plain=True)
+    assert known.request_errors(with_routes, COMMON) == [("TOKEN", "auth", "operator"), ("unclassified", "unclassified", "unknown")]
+    assert known.request_errors(profile(), COMMON) == []
+    assert "TOKEN" not in {code for _, _, code, *_ in known.errors(with_routes, COMMON)}
+    assert "TOKEN" in {code for code, *_ in known.meanings(with_routes, COMMON)}
 
 
 def test_foreseen_ends_are_plausible() -> None:

@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.core.report import Evidence
 from proxy.core.session import Session as CoreSession
 from proxy.core.verdict import Inspection, Outcome
 from proxy.telemetry import known
+from proxy.telemetry.catalogue import STATUS_CLASSES
 from proxy.telemetry.ledger import Ledger, MiscountError, Session
 
 from .fakes import COMMON, FakeSession, profile, report
@@ -144,17 +146,54 @@ def test_the_rest_is_counted() -> None:
     assert sum(book.lag.counts) == 1
 
 
-def test_tables_are_shared_by_vendor_and_endpoint() -> None:
+def test_a_fact_is_a_warning_and_some_are_stalls() -> None:
     book = ledger()
-    assert book.tables("acme", "v1") is book.tables("acme", "v1")
-    assert book.tables("acme", "v1") is not book.tables("acme", "v2")
+    assert book.stalls == {("acme", kind): 0 for kind in ("vendor_silent", "client_silent", "not_ready")}
+    for fact in ("near_limit", "never_ready", "vendor_silent", "vendor_silent"):
+        book.noticed("main", "acme", fact)
+    assert {fact: n for (*_, fact), n in book.warnings.items() if n} == {"near_limit": 1, "never_ready": 1, "vendor_silent": 2}
+    assert book.stalls == {("acme", "vendor_silent"): 2, ("acme", "client_silent"): 0, ("acme", "not_ready"): 1}
+
+
+@pytest.mark.parametrize(("agrees", "result"), [("yes", "agrees"), ("no", "contradicts"), ("cannot_tell", "cannot_tell")])
+def test_a_claim_that_was_checked_is_counted(agrees: str, result: str) -> None:
+    book, session, over = ledger(), FakeSession(), report(Outcome.ERROR)
+    over.evidence = [Evidence("credentials", None, None, None, "", None, None, agrees)]
+    book.started(session)
+    before = set(book.claims)
+    book.ended(session, over)
+    assert set(book.claims) == before, "it was foreseen"
+    assert {labels: n for labels, n in book.claims.items() if n} == {("acme", "credentials", result): 1}
+
+
+def test_plain_requests() -> None:
+    book = ledger()
+    book.http_request("main", "acme", "2xx")
+    book.http_request("main", "acme", "4xx")
+    book.http_error("acme", "INVALID_AUTH", "auth", "operator")
+    assert book.requests == {("main", "acme", "2xx"): 1, ("main", "acme", "4xx"): 1}
+    assert book.request_errors == {("acme", "INVALID_AUTH", "auth", "operator"): 1}
+
+
+def test_plain_requests_are_foreseen_where_there_are_routes_for_them() -> None:
+    book = Ledger({"main": profile(plain=True)}, COMMON, strict=True)
+    assert set(book.requests) == {("main", "acme", status) for status in STATUS_CLASSES}
+    assert ("acme", "TOKEN", "auth", "operator") in book.request_errors
+    assert not any([*book.requests.values(), *book.request_errors.values()])
+
+
+def test_tables_are_shared_by_listener_and_endpoint() -> None:
+    book = ledger()
+    assert book.tables("main", "acme", "v1") is book.tables("main", "acme", "v1")
+    assert book.tables("main", "acme", "v1") is not book.tables("main", "acme", "v2")
 
 
 def test_listeners_of_one_vendor_share_what_is_the_vendors() -> None:
     book = Ledger({"one": profile(), "two": profile()}, COMMON, strict=True)
-    tables = book.tables("acme", "v1")
+    tables = book.tables("two", "acme", "v1")
     session = cast(Any, FakeSession("two"))
     book.started(session)
-    assert book.tables("acme", "v1") is tables
+    assert book.tables("two", "acme", "v1") is tables
+    assert book.tables("one", "acme", "v1") is not tables
     assert len(book.dials) == 4
     assert set(book.finished) == {("one", "acme"), ("two", "acme")}
