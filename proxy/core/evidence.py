@@ -11,6 +11,7 @@ Nothing here opens a socket: the relay reads TCP_INFO and hands in samples.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from proxy.core.tally import AudioSeconds
 
@@ -34,36 +35,59 @@ class TcpSample:
     """The peer has sent FIN or RST, whether or not anybody has read up to it."""
 
 
+class Latest(NamedTuple):
+    """When the client's last audio, message of any kind, and keep-alive came; None for none."""
+
+    audio_at: float | None = None
+    message_at: float | None = None
+    kept_alive_at: float | None = None
+
+
 class Delivery:
     """Follows one session's audio to the vendor's acknowledgement. Figures are lower bounds, never guesses."""
 
-    __slots__ = ("_audio", "_mark_audio", "_mark_end", "delivered_at", "known", "last")
+    __slots__ = (
+        "_audio", "_mark_audio", "_mark_end", "_mark_latest", "behind_max", "delivered_at", "known", "last", "proven", "proven_at",
+        "sampled_at",
+    )
 
     def __init__(self, audio: AudioSeconds) -> None:
         self._audio = audio
         self._mark_end: int | None = None  # the byte that proves, once acknowledged,
-        self._mark_audio = 0.0  # that so much audio was delivered
+        self._mark_audio = 0.0  # that so much audio was delivered,
+        self._mark_latest: Latest | None = None  # and everything up to here
         self.delivered_at: float | None = None
+        self.behind_max = 0.0  # the most audio that was seen waiting for its acknowledgement
+        self.proven = Latest()  # the last that is proven to have been delivered,
+        self.proven_at: float | None = None  # and when that was seen
+        self.sampled_at: float | None = None
         self.last: TcpSample | None = None
         self.known = False
 
-    def sample(self, tcp: TcpSample | None, transport_buffered: int, now: float) -> None:
-        """Once a second and at the end. `transport_buffered` is what has not even reached the kernel, in bytes."""
+    def sample(self, tcp: TcpSample | None, transport_buffered: int, now: float, latest: Latest | None = None) -> None:
+        """Once a second and at the end. `transport_buffered` is what has not even reached the kernel, in bytes.
+
+        `latest` is what the client has sent so far, None once the vendor has ended the session: what arrives after that counts
+        as delivered, but proves nothing of what the vendor had when it judged.
+        """
         if not transport_buffered:
             self._audio.written = self._audio.read
         if tcp is None:
             return
-        self.known, self.last = True, tcp
-        self._prove(tcp, now)
+        self.known, self.last, self.sampled_at = True, tcp, now
+        self._prove(tcp, now, latest is not None)
         if self._mark_end is None and not transport_buffered:
-            self._mark_end, self._mark_audio = tcp.queued, self._audio.read
-            self._prove(tcp, now)
+            self._mark_end, self._mark_audio, self._mark_latest = tcp.queued, self._audio.read, latest
+            self._prove(tcp, now, latest is not None)
+        self.behind_max = max(self.behind_max, self.undelivered_seconds)
 
-    def _prove(self, tcp: TcpSample, now: float) -> None:
+    def _prove(self, tcp: TcpSample, now: float, in_time: bool) -> None:
         if self._mark_end is None or tcp.acked < self._mark_end:
             return
         if self._mark_audio > self._audio.delivered:
             self._audio.delivered, self.delivered_at = self._mark_audio, now
+        if in_time and self._mark_latest is not None:
+            self.proven, self.proven_at = self._mark_latest, now
         self._mark_end = None
 
     @property

@@ -11,9 +11,11 @@ from typing import Final
 
 from proxy.core.audio import UNTIMED
 from proxy.core.claim import Claim
+from proxy.core.crowd import Company
 from proxy.core.ending import Ending
-from proxy.core.evidence import Delivery
+from proxy.core.evidence import Delivery, Latest
 from proxy.core.inspect import Json, Kind, Told
+from proxy.core.shape import Shape
 from proxy.core.tally import AudioSeconds, Tables, Traffic
 from proxy.core.timing import AudioClock, ResultClock
 from proxy.core.vendor import CompiledEndpoint, Request, Vendor
@@ -28,10 +30,10 @@ class Known:
 
     __slots__ = (
         "_declared", "_pending", "_pending_name", "_ready_seconds", "answered_at", "audio", "audio_format", "buffered", "buffered_max",
-        "claim", "clock", "connection_id", "delivery", "ending", "endpoint", "expires_at", "facts", "failed", "from_client",
-        "from_vendor", "inspection", "kept_alive_at", "lead_seconds", "listener", "loop_lag_max", "loudest", "ready_at", "req_id",
-        "request", "results", "session_id", "spec", "started_at", "stopped_at", "streams", "to_client", "to_vendor", "vendor",
-        "vendor_profile", "wall", "warnings",
+        "claim", "clock", "company", "connection_id", "date", "delivery", "ending", "endpoint", "expires_at", "facts", "failed",
+        "from_client", "from_vendor", "inspection", "kept_alive_at", "lagged_at", "lead_seconds", "listener", "loop_lag_max", "loudest",
+        "ready_at", "reported_of", "req_id", "request", "results", "session_id", "shape", "spec", "started_at", "stopped_at", "streams",
+        "to_client", "to_vendor", "vendor", "vendor_profile", "wall", "warnings",
     )
 
     from_client: FrameScanner
@@ -70,6 +72,11 @@ class Known:
         self.delivery = Delivery(self.audio)
         self.lead_seconds = 0.0
         self.loop_lag_max = 0.0
+        self.lagged_at: float | None = None  # when the loop was last seen to be late enough to matter
+        self.shape = Shape(endpoint.spec.limits if endpoint else None)
+        self.company: Company | None = None  # the sessions of the same credential
+        self.reported_of: tuple[float, float] | None = None  # audio delivered and read when the vendor last told its own figure
+        self.date: str | None = None  # the vendor's clock, as its answer told it
         self.loudest = 0.0  # peak of the audio that was looked at, 0 to 1
         self.buffered = (0, 0)
         self.buffered_max = 0
@@ -144,6 +151,17 @@ class Known:
     def noticed(self, fact: str, now: float) -> None:
         """One of a closed set; the first time counts."""
         self.facts.setdefault(fact, now)
+
+    @property
+    def latest(self) -> Latest:
+        """The client's last audio, message of any kind, and keep-alive."""
+        audio_at = self.clock.last_at if self.clock.chunks else None
+        times = [at for at in (audio_at, self.shape.at) if at is not None]
+        return Latest(audio_at, max(times, default=None), self.kept_alive_at)
+
+    def lag_since(self, at: float) -> float:
+        """Seconds for which our own loop may have stood still after `at`: an upper bound."""
+        return self.loop_lag_max if self.lagged_at is not None and self.lagged_at >= at else 0.0
 
     @property
     def undelivered_seconds(self) -> float:

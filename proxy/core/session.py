@@ -24,6 +24,9 @@ from proxy.core.verdict import Inspection, Noticed, Phase, Side, Transport
 from proxy.core.watch import Watch
 from proxy.core.wire import FrameScanner, Gatherer
 
+TICKS_APART: Final = 2.0
+"""Seconds between two ticks, at most, while our loop turns."""
+NOTABLE_LAG: Final = 0.5
 HARDLY_AUDIO: Final = 64
 """Bytes of a binary message that may well be something else: it is looked at."""
 
@@ -31,12 +34,13 @@ HARDLY_AUDIO: Final = 64
 class Session(Known):
     """What the relay tells of one session, in the order in which it happens."""
 
-    __slots__ = ("_client", "_vendor", "watch")
+    __slots__ = ("_client", "_ticked_at", "_vendor", "watch")
 
     def __init__(self, session_id: str, listener: str, vendor: Vendor, endpoint: CompiledEndpoint | None, request: Request,
                  tables: Tables, now: float, wall: float) -> None:
         super().__init__(session_id, listener, vendor, endpoint, request, tables, now, wall)
         self._client, self._vendor = ClientSide(self), VendorSide(self)
+        self._ticked_at = now
         self.from_client = FrameScanner(self._client, self.to_vendor, BINARY if endpoint and endpoint.client.binary else AUDIO)
         self.from_client.head, self.from_client.small = self._client.head, HARDLY_AUDIO
         self.from_vendor = Gatherer(FrameScanner(self._vendor, self.to_client))
@@ -60,6 +64,7 @@ class Session(Known):
             # Where a client begins its streams by a message, none is open yet that it could leave open.
             self.claim.end_sent = None if self.spec is not None and self.spec.client.has_start else False
         self.ids_from(headers)
+        self.date, self._ticked_at = headers.get("date"), now
         deflate = agreed(headers.get("sec-websocket-extensions", ""))
         if deflate is not None:
             self.from_client.deflate = self.from_vendor.scanner.deflate = True
@@ -113,13 +118,19 @@ class Session(Known):
         """Once a second, and at the end. `buffered`: bytes waiting here toward the vendor and toward the client."""
         self.buffered = buffered
         self.buffered_max = max(self.buffered_max, *buffered)
-        self.loop_lag_max = max(self.loop_lag_max, loop_lag)
+        # The tick itself may come late, and at the end it comes before anybody has told of a lag.
+        lag = max(loop_lag, now - self._ticked_at - TICKS_APART)
+        self._ticked_at = now
+        self.loop_lag_max = max(self.loop_lag_max, lag)
+        if lag >= NOTABLE_LAG:
+            self.lagged_at = now
         self.settle()
         self.clock.tick(now)
         self.lead_seconds = self.clock.lead(now)
         if self.clock.odd:
             self.noticed(Noticed.ODD_BYTES, now)
-        self.delivery.sample(tcp, buffered[0], now)
+        judged = self.ending.initiated_by is Side.VENDOR
+        self.delivery.sample(tcp, buffered[0], now, None if judged else self.latest)
         self.watch.tick(now)
 
     def settle(self) -> None:

@@ -62,14 +62,15 @@ class OneSide:
 class ClientSide(OneSide):
     """Client to vendor: audio, in binary messages or inside others, and the client's messages."""
 
-    __slots__ = ("_inspector", "_looked_at", "_was_quiet", "_wav", "audio")
+    __slots__ = ("_inspector", "_looked_at", "_text_length", "_was_quiet", "_wav", "audio")
     side = Side.CLIENT
 
     def __init__(self, known: Known) -> None:
         super().__init__(known)
         self._inspector = known.spec.client if known.spec else None
         self._wav = known.spec is not None and known.spec.spec.audio.each_message == "wav"
-        self.audio = known.clock.add_all
+        self.audio = self._counted if known.shape.counts else known.clock.add_all
+        self._text_length = -1  # of a binary message that was no audio
         self._looked_at = 0.0
         self._was_quiet = False
 
@@ -91,13 +92,40 @@ class ClientSide(OneSide):
             self._end(now)
         elif head is None:
             known.clock.reformat(UNTIMED)  # how much audio a compressed message holds is not known
-            known.clock.add(length, now)
+            self._chunk(length, now)
         elif self._wav:
             self._wav_file(length, head, now)
+        elif head.startswith(b"{") and is_text(head):
+            self._no_audio(length, now)
         else:
-            known.clock.add(length, now)
+            self._chunk(length, now)
             if head:
                 self._look(head, now)
+
+    def _chunk(self, length: int, now: float) -> None:
+        self.known.clock.add(length, now)
+        self.known.shape.chunk(now)
+
+    def _counted(self, length: int, times: list[float]) -> None:
+        """Messages nobody has looked into: where they must be counted, or where one of this length was no audio."""
+        known = self.known
+        if length == self._text_length:
+            known.shape.text_in_binary += len(times)
+            for now in times:
+                known.shape.message(now)
+            return
+        known.clock.add_all(length, times)
+        if known.shape.counts:
+            for now in times:
+                known.shape.chunk(now)
+
+    def _no_audio(self, length: int, now: float) -> None:
+        """JSON in a binary message, a keep-alive most often. The next ones of that length are taken for the same."""
+        self._text_length = length
+        self.audio = self._counted
+        self.known.noticed(Noticed.TEXT_IN_AUDIO, now)
+        self.known.shape.text_in_binary += 1
+        self.known.shape.message(now)
 
     def _wav_file(self, length: int, head: bytes, now: float) -> None:
         """A message that is a whole file: what it holds stands in its own header."""
@@ -105,13 +133,13 @@ class ClientSide(OneSide):
         if found is None:
             known.noticed(Noticed.FORMAT_MISMATCH, now)
             known.clock.reformat(UNTIMED)
-            known.clock.add(length, now)
+            self._chunk(length, now)
             return
         held, start = found
         if held != known.audio_format:
             known.noticed(Noticed.FORMAT_MISMATCH, now)
         known.clock.reformat(held)
-        known.clock.add(length - start, now)
+        self._chunk(length - start, now)
         self._listen(head[start:], held.name)
 
     def _look(self, head: bytes, now: float) -> None:
@@ -141,12 +169,20 @@ class ClientSide(OneSide):
     def text(self, payload: bytes, now: float) -> None:
         if self._inspector is not None and not self._inspector.binary:
             self._read(payload, len(payload), now)
+        else:
+            self.known.shape.strange(payload)
+            self.known.shape.message(now)
 
     def _read(self, payload: bytes, length: int, now: float) -> None:
-        found = self._inspector.read(payload, length) if self._inspector is not None else None
+        found, shape = self._inspector.read(payload, length) if self._inspector is not None else None, self.known.shape
         if found is None:
+            shape.strange(payload)
+            shape.message(now)
             return
         kind, json = found
+        shape.good(all(get(json) is not None for get in kind.required))
+        if kind.role != "audio":
+            shape.message(now)
         if kind.declares is not None:
             self.known.declared(*kind.declares.read(json))
         if kind.role == "audio":
@@ -169,7 +205,7 @@ class ClientSide(OneSide):
         if kind.message.audio and kind.message.audio.encoding == "bytes":  # of a binary message: it is audio after all
             known.to_vendor.frames[BINARY] -= 1
             known.to_vendor.frames[AUDIO] += 1
-        known.clock.add(piece.length, now)
+        self._chunk(piece.length, now)
         if known.clock.chunks % SAMPLED == 1 and piece.head:
             self._look(piece.head, now)
 
@@ -249,6 +285,8 @@ class VendorSide(OneSide):
             reported = kind.audio_seconds(json)
             if reported is not None:
                 known.claim.reported_seconds = known.audio.reported = reported
+                known.from_client.settle()
+                known.reported_of = (known.audio.delivered, known.audio.read)
         if kind.role == "ready":
             known.ready(now)
             known.expires_at = as_number(kind.expires_at(json)) if kind.expires_at else None

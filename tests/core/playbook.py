@@ -197,6 +197,8 @@ class Play:
         return self
 
     def tick(self, sample: TcpSample | None = None, buffered: tuple[int, int] = (0, 0), lag: float = 0.0) -> Self:
+        """A tick in time, however long ago the last one was: a loop that stood still is told as `lag`."""
+        self._session._ticked_at = max(self._session._ticked_at, self.now - 1.0)
         self._session.tick(self.now, sample, buffered, lag)
         return self
 
