@@ -24,6 +24,8 @@ OWN: Final = {
     "sidecar_not_found": Own(404, Category.INVALID_REQUEST, "The vendor has no such path here: check the URL that the SDK was given."),
     "sidecar_bad_request": Own(400, Category.PROTOCOL, "The request is not HTTP/1.1 as RFC 9112 has it."),
     "sidecar_upgrade_required": Own(426, Category.PROTOCOL, "This path takes WebSocket upgrades only."),
+    "sidecar_request_stalled": Own(
+        408, Category.PROTOCOL, "The body of the request stopped coming before it was whole: look at what the client was sending."),
     "sidecar_too_many_sessions": Own(503, Category.LOCAL_LIMIT, "limits.sessions is reached: raise it, or run more sidecars."),
     "sidecar_too_many_dials": Own(
         503, Category.LOCAL_LIMIT, "The time was over before this call's turn to dial: too many connections to the vendor were being made. "

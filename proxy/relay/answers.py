@@ -34,9 +34,17 @@ def _parts(code: str, status: int, message: str) -> tuple[dict[str, str], bytes]
 
 def response(code: str) -> web.Response:
     """For a request that aiohttp still holds. `code` is one of own.OWN."""
-    own = OWN[code]
-    headers, body = _parts(code, own.status, own.hint)
-    answer = web.Response(status=own.status, headers=headers, body=body)
+    return _response(code, OWN[code].status, OWN[code].hint)
+
+
+def no_answer(how: Transport) -> web.Response:
+    """The same where the vendor gave none."""
+    return _response(f"transport_{how}", *_FAILED_DIALS[how])
+
+
+def _response(code: str, status: int, message: str) -> web.Response:
+    headers, body = _parts(code, status, message)
+    answer = web.Response(status=status, headers=headers, body=body)
     answer.force_close()
     return answer
 

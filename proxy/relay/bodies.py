@@ -1,11 +1,13 @@
-"""The beginning of a refusal's body, decompressed for a look. What goes to the client is never touched."""
+"""The beginning of a failing answer's body, decompressed for a look. What goes to the client is never touched."""
 
 from __future__ import annotations
 
 import zlib
 from typing import Final
 
-LOOKED_AT: Final = 4096
+from proxy.core.claim import BODY_LIMIT
+
+LOOKED_AT: Final = BODY_LIMIT
 """Bytes that come out at most, whatever a bomb would give."""
 
 

@@ -11,10 +11,11 @@ import errno
 import socket
 import ssl
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
-from typing import Final
+from typing import Final, TypeVar
 
 import aiohttp
 from aiohttp import StreamReader
@@ -32,6 +33,11 @@ SPACING_SECONDS: Final = 0.003
 
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 """What is missing here, not at the vendor's: descriptors, memory, local ports."""
+
+FOREIGN: Final = (OSError, aiohttp.ClientError, aiohttp.http.HttpProcessingError, ssl.SSLError, ValueError)
+"""What asking a vendor may raise."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,31 +79,41 @@ class DialError(Exception):
 
 
 class Dialer:
-    """Dials for one process. `observe(vendor, stage, seconds)` is told each stage: dns, tcp, tls, upgrade."""
+    """Dials for one process. `observe(vendor, stage, seconds)` is told each stage: dns, tcp, tls, upgrade.
+
+    `limits` are on heads of answers; `seconds` is how long a dial may take, from its beginning to the head of the answer.
+    """
 
     def __init__(self, observe: Callable[[str, str, float], None], limits: Head, seconds: float) -> None:
         self._names = Names()
         self._connector = Connector(self._names)
         self._observe = observe
-        self._limits = limits
-        self._seconds = seconds
+        self.limits = limits
+        self.seconds = seconds
         self._places: defaultdict[URL, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(IN_PROGRESS))
         self._next_start = 0.0
 
     async def dial(self, vendor: str, upstream: Upstream, head: bytes) -> Answer:
-        """Raises DialError. Cancelled, it leaves no connection behind."""
-        waits_until, asked = monotonic() + self._seconds / 2, False
+        """Asks, and reads the head of the answer. Raises DialError. Cancelled, it leaves no connection behind."""
+        return await self._reached(vendor, upstream, partial(self._ask, vendor, head))
+
+    async def reach(self, vendor: str, upstream: Upstream) -> Wire:
+        """A connection on which nothing was asked yet. As `dial`."""
+        return await self._reached(vendor, upstream, _as_it_is)
+
+    async def _reached(self, vendor: str, upstream: Upstream, then: Callable[[Wire], Awaitable[T]]) -> T:
+        waits_until, asked = monotonic() + self.seconds / 2, False
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self.seconds):
                 async with self._places[upstream.origin]:
                     await self._turn()
                     asked = monotonic() < waits_until
                     wire = await self._connect(vendor, upstream)
-                return await self._ask(vendor, wire, head)
+                return await then(wire)
         except TimeoutError:  # nobody is accused of not answering who was asked late, or never
             raise (DialError(Transport.TIMEOUT) if asked else DialError(None, "sidecar_too_many_dials")) from None
-        except (OSError, aiohttp.ClientError, aiohttp.http.HttpProcessingError, ssl.SSLError, ValueError) as exc:
-            raise _cause(exc) from None
+        except FOREIGN as exc:
+            raise cause_of(exc) from None
 
     async def _turn(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -120,10 +136,10 @@ class Dialer:
             self._observe(vendor, "tls", wire.tls_at - wire.tcp_at)
         return wire
 
-    async def _ask(self, vendor: str, wire: Wire, head: bytes) -> Answer:
+    async def _ask(self, vendor: str, head: bytes, wire: Wire) -> Answer:
         asked = monotonic()
         try:
-            message, body = await wire.exchange(head, self._limits)
+            message, body = await wire.exchange(head, self.limits)
         except BaseException:
             wire.close()
             raise
@@ -134,12 +150,16 @@ class Dialer:
         await self._connector.close()
 
 
+async def _as_it_is(wire: Wire) -> Wire:
+    return wire
+
+
 def _is_address(host: str) -> bool:
     return ":" in host or host.replace(".", "").isdigit()
 
 
-def _cause(exc: Exception) -> DialError:
-    """The one place where foreign exceptions are told apart. Order matters: aiohttp's classes inherit from each other."""
+def cause_of(exc: Exception) -> DialError:
+    """What one of FOREIGN means: the one place where they are told apart. Order matters: aiohttp's classes inherit from each other."""
     if isinstance(exc, aiohttp.ClientConnectorDNSError):
         return DialError(Transport.DNS)
     if isinstance(exc, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError | ssl.SSLError):

@@ -28,12 +28,27 @@ def request_head(target: str, headers: RawHeaders, host: bytes) -> bytes:
 
     Raises BadHeadError for a target that is not a plain path, and for values that would break the head.
     """
+    headers = tuple(headers)
+    return _request("GET", target, headers, host, _HOP | _nominated(headers))
+
+
+def plain_head(method: str, target: str, headers: RawHeaders, host: bytes) -> bytes:
+    """The request for the vendor that is no upgrade. A chunked body is to follow in chunks. Raises BadHeadError as above."""
+    headers = tuple(headers)
+    names = [name.lower() for name, _ in headers]
+    coded = [value.strip().lower() for name, value in headers if name.lower() == b"transfer-encoding"]
+    if (coded and (coded != [b"chunked"] or b"content-length" in names)) or names.count(b"content-length") > 1:
+        raise BadHeadError("the length of the body is told in a way that others may read differently")
+    if b"host" not in names:  # HTTP/1.0
+        headers = ((b"Host", host), *headers)
+    return _request(method, target, headers, host, _plain_hops(headers))
+
+
+def _request(method: str, target: str, headers: RawHeaders, host: bytes, dropped: frozenset[bytes]) -> bytes:
     raw = target.encode("utf-8", "surrogateescape")
     if not raw.startswith(b"/") or _breaks(raw) or b" " in raw:
         raise BadHeadError("the request target is not a path")
-    headers = tuple(headers)
-    dropped = _HOP | _nominated(headers)
-    lines = [b"GET " + raw + b" HTTP/1.1"]
+    lines = [method.encode("ascii") + b" " + raw + b" HTTP/1.1"]
     for name, value in headers:
         low = name.lower()
         if low in dropped:
@@ -55,6 +70,24 @@ def refusal_head(status: int, reason: str, headers: RawHeaders) -> bytes:
     dropped = (_HOP | _nominated(headers) | {b"connection"}) - {b"proxy-authenticate"}
     kept = [(name, value) for name, value in headers if name.lower() not in dropped]
     return _answer(status, reason, [*kept, (b"Connection", b"close")])
+
+
+def plain_answer_head(status: int, reason: str, headers: RawHeaders, *, chunked: bool, closes: bool) -> bytes:
+    """The answer to a request that was no upgrade.
+
+    `chunked`: the body follows in chunks, as it came; `closes`: the connection ends with it.
+    """
+    headers = tuple(headers)
+    dropped = _plain_hops(headers) - {b"proxy-authenticate"}
+    # Where chunks come, a length beside them is not to be believed (RFC 9112, 6.3).
+    dropped = dropped | {b"content-length"} if chunked else dropped | {b"transfer-encoding"}
+    kept = [(name, value) for name, value in headers if name.lower() not in dropped]
+    return _answer(status, reason, [*kept, (b"Connection", b"close")] if closes else kept)
+
+
+def _plain_hops(headers: RawHeaders) -> frozenset[bytes]:
+    """What stays on one connection, but for what tells where the body ends."""
+    return (_HOP | _nominated(headers) | {b"connection", b"upgrade"}) - {b"transfer-encoding", b"content-length", b"host"}
 
 
 def _answer(status: int, reason: str, headers: RawHeaders) -> bytes:

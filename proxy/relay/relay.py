@@ -88,7 +88,7 @@ class Relay:
         finally:
             self.sampler.remove(forward)
             self.forwards.discard(forward)
-            self._tell(door, forward)
+            self._count(door, forward)
             self._perhaps_idle()
 
     async def _passed(self, door: Door, request: web.BaseRequest, route: Route | None, forward: Forward) -> web.StreamResponse:
@@ -105,7 +105,7 @@ class Relay:
             log.state("internal", logging.ERROR, error=error, listener=door.name)
             return forward.refuse("sidecar_internal")
 
-    def _tell(self, door: Door, forward: Forward) -> None:
+    def _count(self, door: Door, forward: Forward) -> None:
         """Of an exchange that is over. Never raises."""
         vendor, status = door.vendor.name, forward.status
         self.ledger.http_request(door.name, vendor, "none" if status is None else f"{status // 100}xx")
@@ -116,9 +116,11 @@ class Relay:
             verdict = _poor_verdict(vendor, None, forward.exchange.claim.phase)
         if verdict is None:
             return
-        if verdict.outcome is not Outcome.ABANDONED:
+        failed = verdict.outcome is not Outcome.ABANDONED
+        if failed:
             self.ledger.http_error(vendor, verdict.code, verdict.category, verdict.owner)
-        log.http_failed(door.name, verdict)
+        log.state("http_failed" if failed else "http_abandoned", logging.WARNING if failed else logging.INFO, listener=door.name,
+                  **{name: value for name, value in verdict.as_dict().items() if value is not None})
 
     def reject(self, code: str) -> web.Response:
         """Refuses what never becomes a session."""
@@ -133,7 +135,7 @@ class Relay:
         session = Session(str(uuid.uuid4()), door.name, door.vendor, endpoint, asked, tables, monotonic(), time.time())
         self.ledger.started(session)
         session.watch.ready_seconds = self.ready_seconds
-        call = Call(session, self._over, self._tell, self.turns)
+        call = Call(session, self._over, self._noticed, self.turns)
         self.calls.add(call)
         try:
             refusal = self._begin(door, request, call, route)
@@ -175,7 +177,7 @@ class Relay:
         log.session_open(session_id=session.session_id, listener=session.listener, vendor=session.vendor, endpoint=session.endpoint,
                          correlation=correlated(session.request, self.correlation))
 
-    def _tell(self, session: Session) -> None:
+    def _noticed(self, session: Session) -> None:
         """What was noticed of a session since last time: now, and not when it ends."""
         for fact, at in session.watch.news():
             self.ledger.noticed(session.listener, session.vendor, fact)
@@ -199,7 +201,7 @@ class Relay:
             report = _poor_report(session)
         if session.failed:
             self.ledger.inspection_error(session.vendor, "session")
-        self._tell(session)
+        self._noticed(session)
         for code, times in session.warnings.items():
             self.ledger.warned(session.listener, session.vendor, code, times)
         self.ledger.ended(session, report)

@@ -31,6 +31,7 @@ class Bound:
     host: str
     port: int
     acceptor: Acceptor
+    heads: HeadServer
 
     def __str__(self) -> str:
         return _shown(self.host, self.port)
@@ -66,7 +67,7 @@ class Servers:
         except OSError as error:
             raise BindError(f"{name}: cannot listen on {_shown(host, port)}: {error.strerror or error}") from None
         actual = sockets[0].getsockname()
-        bound = Bound(name, actual[0], actual[1], Acceptor(sockets, heads, tls, rejected, self.head_timeout))
+        bound = Bound(name, actual[0], actual[1], Acceptor(sockets, heads, tls, rejected, self.head_timeout), heads)
         self.bound.append(bound)
         return bound
 
@@ -79,16 +80,20 @@ class Servers:
             await asyncio.sleep(accept_seconds)
             self.relay.draining = True
             idle.clear()  # all may have ended once already, while more were let in
-            if self.relay.calls:
+            if self.relay.busy:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(idle.wait(), grace_seconds)
         self.relay.draining = True
         self.stop_listening()
         for call in list(self.relay.calls):
             call.drain()
-        while self.relay.calls:
+        for forward in list(self.relay.forwards):
+            forward.drain()
+        while self.relay.busy:
             idle.clear()
             await idle.wait()
+        for bound in self.bound:
+            bound.heads.hang_up()
 
     def stop_listening(self) -> None:
         for bound in self.bound:

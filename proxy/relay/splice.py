@@ -159,7 +159,7 @@ class Splice:
         for leg in (self.client, self.vendor):
             if leg.reading_held and not leg.ended and state_of(leg.transport) == STATE_CLOSED:
                 self._watch.leg_ended(leg.side, Transport.RESET)
-                _reset_on_close(leg.other.transport)
+                reset_on_close(leg.other.transport)
                 leg.transport.abort()
 
     def abort(self) -> None:
@@ -200,7 +200,7 @@ class Splice:
         self._watch.leg_ended(leg.side, how)
         if not leg.other.ended:
             if how is Transport.RESET:
-                _reset_on_close(leg.other.transport)
+                reset_on_close(leg.other.transport)
             self._finish(leg.other)
         elif not self._done:
             self._done = True
@@ -216,7 +216,7 @@ class Splice:
 
     def _give_up(self, leg: Leg) -> None:
         if not leg.ended:
-            _reset_on_close(leg.transport)  # bytes are lost: a FIN would say that they all came
+            reset_on_close(leg.transport)  # bytes are lost: a FIN would say that they all came
             leg.transport.abort()
 
     def _later(self, seconds: float, act: Callable[[], None]) -> None:
@@ -230,7 +230,7 @@ def how_lost(exc: Exception | None) -> Transport:
     return Transport.TIMEOUT if isinstance(exc, OSError) and exc.errno == errno.ETIMEDOUT else Transport.RESET
 
 
-def _reset_on_close(transport: asyncio.Transport) -> None:
+def reset_on_close(transport: asyncio.Transport) -> None:
     """Closing will send RST instead of FIN (SO_LINGER with no time)."""
     sock = transport.get_extra_info("socket")
     try:

@@ -6,6 +6,9 @@ connection is lost, having first forgotten the transport, so that its bookkeepin
 the connection is given back to its connector, having first forgotten the transport. Either way nothing of aiohttp's is
 kept for the life of a session, which saves some 10 KiB each.
 
+A request that is no upgrade stays with aiohttp, whose parsers take its body apart and know where the next one begins; only
+what is written, head and body, is written past it (`Asker`).
+
 tests/relay/test_takeover.py holds every assumption; an upgrade of aiohttp that changes one fails there.
 """
 
@@ -19,20 +22,28 @@ from http import HTTPStatus
 from time import monotonic
 from typing import Any, Final, cast
 
-from aiohttp import ClientTimeout, HttpVersion11, StreamReader, TCPConnector, web
+from aiohttp import ClientTimeout, HttpVersion10, HttpVersion11, StreamReader, TCPConnector, web
 from aiohttp.abc import AbstractResolver
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
+from aiohttp.http import HttpProcessingError
 from aiohttp.http_parser import RawResponseMessage
+from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.tcp_helpers import tcp_keepalive
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 from yarl import URL
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 _SILENT: Final = logging.Logger("aiohttp.server", logging.CRITICAL + 1)
 """aiohttp logs malformed requests in full, keys included; nothing that it would say is wanted."""
+
+HEADS_A_LINE: Final = 4
+"""How many times the limit of a line a head may be long in all."""
+
+_TUNNELS: Final = ("websocket", "tcp")
+"""Upgrades that aiohttp's parsers heed; any other is none to them."""
 
 _NO_LIMIT: Final = ClientTimeout(total=None)
 """aiohttp's own limits would cut long streams; the dialer has a deadline of its own."""
@@ -63,19 +74,54 @@ class HeadServer(web.Server):
     def __call__(self) -> RequestHandler:
         return _Handler(self, loop=self._loop, **self._kwargs)
 
+    def hang_up(self) -> None:
+        """Closes the connections that aiohttp holds: those that wait for a request, mostly."""
+        for handler in self.connections:
+            handler.force_close()
+
 
 class _Handler(RequestHandler):
     """aiohttp's handler, but for its error page, which repeats what it could not parse, and its log."""
 
-    __slots__ = ("_refuse", "_timed_out")
+    __slots__ = ("_body", "_gone", "_head_bytes", "_refuse", "_timed_out")
 
     def __init__(self, manager: HeadServer, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
         self._refuse, self._timed_out = manager.refuse, manager.timed_out
+        self._gone: Callable[[], None] | None = None
+        self._body: StreamReader = EMPTY_PAYLOAD  # of the last head that came
+        self._head_bytes = 0  # of a head that is not whole
+
+    def data_received(self, data: bytes) -> None:
+        heads, in_body = self._request_count, not self._body.is_eof()
+        super().data_received(data)
+        if self._request_count != heads:
+            self._head_bytes = 0
+            if self._messages:
+                self._body = self._messages[-1][1]
+        elif not (in_body or self._upgraded or self._close):
+            # aiohttp bounds each field and their number, but not all of them together.
+            self._head_bytes += len(data)
+            if self._head_bytes > HEADS_A_LINE * self.max_line_size:
+                self._refuse_head()
+
+    def _refuse_head(self) -> None:
+        """As aiohttp does with what it cannot parse. Nothing more is read."""
+        self._head_bytes, self._close = 0, True
+        error = HttpProcessingError(code=HTTPStatus.BAD_REQUEST, message="the head is too long")
+        self._messages.append((_ErrInfo(HTTPStatus.BAD_REQUEST, error, error.message), EMPTY_PAYLOAD))
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        gone, self._gone = self._gone, None
+        super().connection_lost(exc)
+        if gone is not None:
+            gone()
 
     def _process_keepalive(self) -> None:
         """aiohttp's timer of idle connections: a head that has not come in whole is idle to it."""
-        waited = not self._force_close
+        waited = not self._force_close and not self._request_count
         super()._process_keepalive()
         if waited and self._force_close:
             self._timed_out()
@@ -102,6 +148,79 @@ def is_upgrade(request: web.BaseRequest) -> bool:
     """
     return (bool(request._message.upgrade) and request.headers.get("Upgrade", "").lower() == "websocket"
             and request.version == HttpVersion11 and "Transfer-Encoding" not in request.headers)
+
+
+def is_tunnel(request: web.BaseRequest) -> bool:
+    """Whether aiohttp's parser stopped reading HTTP after this head, rightly or not."""
+    return request.method == "CONNECT" or (bool(request._message.upgrade) and request.headers.get("Upgrade", "").lower() in _TUNNELS)
+
+
+def is_plain(request: web.BaseRequest) -> bool:
+    """Whether this is HTTP that can be passed on: where a body ends is beyond doubt."""
+    return not is_tunnel(request) and (
+        request.version == HttpVersion11 or (request.version == HttpVersion10 and "Transfer-Encoding" not in request.headers))
+
+
+class ClientLeftError(Exception):
+    """Not an OSError: those are the vendor's connection's."""
+
+
+class Asker:
+    """The client of a request that is no upgrade. aiohttp goes on reading; the answer is written by us, as bytes.
+
+    `gone` is called once, if the connection is lost before `done`. `body` reads the request's; `takes_chunks`: an answer may come in
+    chunks; `would_stay`: for another request; `awaits_continue`: it sends no body before it is told to.
+    """
+
+    __slots__ = ("_handler", "awaits_continue", "body", "takes_chunks", "would_stay")
+
+    def __init__(self, request: web.BaseRequest, gone: Callable[[], None]) -> None:
+        self._handler = cast(_Handler, request.protocol)
+        self._handler._gone = gone
+        self.body = request.content
+        self.takes_chunks = request.version == HttpVersion11
+        self.would_stay = self.takes_chunks and request.keep_alive
+        self.awaits_continue = (self.takes_chunks and request.headers.get("Expect", "").lower() == "100-continue"
+                                and not request.content.is_eof())
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        return self._handler.transport
+
+    async def write(self, data: bytes) -> None:
+        """Waits while the client is slow to read. Raises ClientLeftError when it has left."""
+        transport = self._handler.transport
+        if transport is None or transport.is_closing():
+            raise ClientLeftError
+        transport.write(data)
+        try:
+            await self._handler._drain_helper()
+        except ConnectionError:
+            raise ClientLeftError from None
+
+    def done(self, keeps: bool) -> web.StreamResponse:
+        """All was written; what the handler is to return. `keeps`: the connection may take another request."""
+        self._handler._gone = None
+        return _Written(keeps)
+
+    def hang_up(self) -> None:
+        """Ends the connection once all is written, without waiting for the rest of the request."""
+        self._handler._gone = None
+        self._handler.force_close()
+
+
+class _Written(web.StreamResponse):
+    """An answer that aiohttp has nothing to do with any more."""
+
+    def __init__(self, keeps: bool) -> None:
+        super().__init__()
+        self._keep_alive = keeps
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        return
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        return
 
 
 def take_client(request: web.BaseRequest, protocol: asyncio.Protocol) -> Taken | None:
@@ -142,21 +261,46 @@ class Wire:
             raise ConnectionResetError("the connection was lost")
         return transport
 
-    async def exchange(self, head: bytes, limits: Head) -> tuple[RawResponseMessage, StreamReader]:
-        """Sends a request head as it is; returns the final answer's head and its body's reader (informational answers are skipped).
+    def ask(self, head: bytes, limits: Head, *, bodiless: bool = False) -> None:
+        """Sends a request head as it is. `bodiless`: no body comes with the answer, whatever its head says (HEAD)."""
+        self._protocol.set_response_params(
+            skip_payload=bodiless, auto_decompress=False, read_until_eof=True, max_line_size=limits.line_bytes,
+            max_field_size=limits.line_bytes, max_headers=limits.fields,
+        )
+        self.transport.write(head)
+
+    async def answer(self) -> tuple[RawResponseMessage, StreamReader]:
+        """The final answer's head and its body's reader (informational answers are skipped).
 
         Raises aiohttp's exceptions and OSError for connections that end and answers that are no HTTP.
         """
-        protocol = self._protocol
-        protocol.set_response_params(
-            auto_decompress=False, read_until_eof=True, max_line_size=limits.line_bytes, max_field_size=limits.line_bytes,
-            max_headers=limits.fields,
-        )
-        self.transport.write(head)
         while True:
-            message, payload = await protocol.read()
+            message, payload = await self._protocol.read()
             if not 100 <= message.code <= 199 or message.code == HTTPStatus.SWITCHING_PROTOCOLS:
                 return message, payload
+
+    async def exchange(self, head: bytes, limits: Head) -> tuple[RawResponseMessage, StreamReader]:
+        """Both."""
+        self.ask(head, limits)
+        return await self.answer()
+
+    async def write(self, data: bytes) -> None:
+        """A piece of the request's body. Waits while the vendor is slow to read; raises ConnectionError when it has left."""
+        transport = self.transport
+        if transport.is_closing():
+            raise ConnectionResetError("the connection was lost")
+        transport.write(data)
+        await self._protocol._drain_helper()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the connection is over."""
+        return self._protocol.ended
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether it ended otherwise than by a FIN."""
+        return self._protocol.was_cut
 
     def take(self, protocol: asyncio.Protocol) -> Taken:
         """Gives the transport to `protocol`, after a 101. Raises ConnectionResetError if the vendor is gone already."""
@@ -177,15 +321,31 @@ class Wire:
 
 
 class _Stamped(ResponseHandler):
-    """Knows when TCP stood (the protocol is made) and when TLS did (it is connected), in monotonic seconds."""
+    """Knows when TCP stood (the protocol is made) and when TLS did (it is connected), in monotonic seconds, and how it ended."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self.made_at = self.connected_at = monotonic()
+        self.ended = self.was_cut = False
+        self._headed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.connected_at = monotonic()
         super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        # A head is fed by itself: aiohttp drops it where bytes too many follow in the same piece.
+        if not self._headed and (end := data.find(b"\r\n\r\n") + 4) > 3:
+            self._headed = True
+            super().data_received(data[:end])
+            data = data[end:]
+            if not data:
+                return
+        super().data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.ended, self.was_cut = True, exc is not None
+        super().connection_lost(exc)
 
 
 class Connector:
