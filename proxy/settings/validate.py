@@ -47,6 +47,8 @@ def validated(model: type[M], document: Document, context: Mapping[str, Any] | N
         errors = refused.errors(include_url=False, include_input=False)
     found: dict[Keys, list[str]] = {}
     for error in errors[:MOST]:
+        if _follows(document.data, error):
+            continue
         keys, message = _told(model, document.data, error)
         if message not in found.setdefault(keys, []):
             found[keys].append(message)
@@ -62,6 +64,14 @@ def along(data: Any, location: Keys) -> Keys:
             keys.append(key)
             at = _at(at, (key,))
     return tuple(keys)
+
+
+def _follows(data: Any, error: ErrorDetails) -> bool:
+    """Whether a list is only too short because what stands in it was refused, which is told by itself."""
+    if error["type"] != "too_short":
+        return False
+    written = _at(data, along(data, error["loc"]))
+    return isinstance(written, list) and len(written) >= error["ctx"]["min_length"]
 
 
 def _told(model: type[BaseModel], data: Any, error: ErrorDetails) -> tuple[Keys, str]:

@@ -27,6 +27,7 @@ class Outer(BaseModel):
     inner: Inner | None = None
     listed: tuple[Inner, ...] = ()
     named: dict[str, Inner] = {}
+    two: Annotated[tuple[Inner, ...], Field(min_length=2)] = (Inner(), Inner())
 
     @model_validator(mode="after")
     def _no_nine(self) -> Outer:
@@ -54,6 +55,8 @@ class Outer(BaseModel):
             "f:2: named.a.number: should be a whole number",
             "f:3: named.b.zzz: unknown key; known are number, truth, union",
         ]),
+        ("two: [{}]", ["f:1: two: should have at least 2 items after validation, not 1"]),
+        ("two: [{}, {number: x}]", ["f:1: two.1.number: should be a whole number"]),
         ("listed:\n- {}\n- number: 9", ["f:3: listed.1.number: nine is not wanted"]),
         ("listed:\n- number: 8", ["f:1: elsewhere.entirely: eight is not wanted"]),
         ("[]", ["f:1: should be a map of names to values"]),
