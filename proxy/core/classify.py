@@ -206,6 +206,8 @@ class _Condition:
         for is_so, asked in ((close_by, w.close_by), (claim.ready, w.ready), (claim.end_sent, w.end_sent)):
             if asked is not None:
                 yield _known(is_so, (asked,)), False
+        if w.told is not None:
+            yield _yes(claim.told.says_something == w.told), False
         if w.in_between is not None:
             yield _yes(bool(claim.in_between) == w.in_between), False
         if w.html is not None:

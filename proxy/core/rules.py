@@ -38,6 +38,8 @@ class When(Strict):
     ended_by: Annotated[tuple[Side, ...], one_or_more(Side)] | None = None
     reported_seconds: float | None = None
     """The vendor's own count of audio was exactly this."""
+    told: bool | None = None
+    """Whether the vendor gave an error of its own, in a message or body, whatever it says."""
     in_between: bool | None = None
     """The answer bears none of the vendor's own headers: something in between gave it."""
     html: bool | None = None
