@@ -63,7 +63,7 @@ def test_explain_without_a_vendor_names_those_that_fit(capsys: pytest.CaptureFix
 
 def test_explain_where_several_fit(capsys: pytest.CaptureFixture[str]) -> None:
     answer = explained(capsys, "--close-code", "1008")
-    assert answer["vendors"] == ["assemblyai", "deepgram"]
+    assert {"assemblyai", "deepgram"} <= set(answer["vendors"])
     assert (answer["vendor"], answer["code"]) == (None, "unclassified")
 
 

@@ -170,7 +170,7 @@ def test_a_warning_does_not_make_a_good_end_bad() -> None:
 
 @pytest.mark.parametrize("code", [1008, 1011])
 def test_a_number_that_vendors_share_names_none_of_them(code: int) -> None:
-    assert vendors(close_code=code) == ["assemblyai", "deepgram"]
+    assert {"assemblyai", "deepgram"} <= set(vendors(close_code=code))
     assert meaning(close_code=code) == ("unclassified", "unknown", "after_fix")
 
 
@@ -195,7 +195,7 @@ def test_what_all_fits_share_is_said_without_a_vendor() -> None:
 
 @pytest.mark.parametrize(("status", "expected"), [(503, "unclassified unknown backoff"), (403, "unclassified unknown after_fix")])
 def test_a_page_tells_no_vendor(status: int, expected: str) -> None:
-    assert vendors(http_status=status, body=PAGE) == ["assemblyai", "deepgram"]
+    assert {"assemblyai", "deepgram"} <= set(vendors(http_status=status, body=PAGE))
     assert " ".join(meaning(http_status=status, body=PAGE)) == expected
 
 
@@ -212,7 +212,7 @@ def test_who_gave_a_page_is_not_known() -> None:
     ({"http_status": 404, "body": '{"detail":"Not Found"}'}, "config_not_found operator after_fix"),
 ])
 def test_words_that_anybody_uses_tell_no_vendor(facts: dict[str, Any], expected: str) -> None:
-    assert vendors(**facts) == ["assemblyai", "deepgram"]
+    assert {"assemblyai", "deepgram"} <= set(vendors(**facts))
     assert " ".join(meaning(**facts)) == expected
 
 
