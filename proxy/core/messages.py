@@ -68,7 +68,7 @@ class Message(Strict):
     when: Where | None = None
     """Tried first to last among messages of the same type; without it any message of the type fits."""
     fatal: bool | Literal["if_last"] = True
-    """Whether an error ends the session; `if_last`: only if the vendor says nothing more before the end, else it was a warning."""
+    """Whether an error ends the session; `if_last`: only if no `ready` and no `result` follows, else it was a warning."""
     required: Paths = ()
     """What the vendor insists on in a client's message."""
     audio: Held | None = None

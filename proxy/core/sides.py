@@ -278,7 +278,8 @@ class VendorSide(OneSide):
         if kind.role in ("error", "warning"):
             self._told(kind, json)
             return
-        known.went_on()
+        if kind.role == "ready":  # an acknowledgement on its way, or a goodbye, is no going on
+            known.went_on()
         if kind.declares is not None:
             known.declared(*kind.declares.read(json))
         if kind.audio_seconds is not None:

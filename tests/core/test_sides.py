@@ -170,6 +170,11 @@ class TestErrorsThatMayBeWarnings:
         report = p.end()
         assert (report.verdict.code, report.verdict.outcome, report.verdict.initiated_by) == ("normal", Outcome.OK, Side.CLIENT)
 
+    @pytest.mark.parametrize("after", [{"type": "open"}, {"type": "stopped"}])
+    def test_a_word_about_the_socket_takes_nothing_back(self, after: dict[str, str]) -> None:
+        report = play("wav").hears(type="error", message="client u-17 is not active").hears(**after).client_closes(100).end()
+        assert (report.verdict.code, report.verdict.outcome, report.verdict.initiated_by) == ("INACTIVE", Outcome.ERROR, Side.VENDOR)
+
     def test_a_drop_after_it_is_its_consequence(self) -> None:
         report = play("proto").vendor(CONFIRM, SERVER_ERROR).lost(Side.VENDOR, Transport.RESET).end()
         assert (report.verdict.code, report.verdict.initiated_by) == ("THREE", Side.VENDOR)
