@@ -14,6 +14,7 @@ from math import inf
 from typing import Final
 
 from proxy.core.classify import Meaning
+from proxy.core.limits import idle_window
 from proxy.core.report import Evidence
 from proxy.core.session import Session
 from proxy.core.verdict import Category, Outcome, Owner, Side
@@ -48,21 +49,12 @@ def examine(session: Session, outcome: Outcome, meaning: Meaning, now: float) ->
     """What stands of a claim."""
     if outcome is Outcome.ABANDONED and session.undelivered_seconds > STUCK_SECONDS:
         return Examined((), Owner.UNKNOWN, "The client left without the end message, after its audio had stopped reaching the vendor.")
-    window = _idle_window(session)
+    window = idle_window(session)
     if meaning.category is not Category.IDLE_TIMEOUT or session.ending.ended_by is not Side.VENDOR or window is None:
         return Examined((), meaning.owner, meaning.hint)
     close = session.ending.vendor_close
     found, owner = _audio_received(session, meaning, window, close.at if close else now)
     return Examined((found,), owner, _HINTS.get((found.agrees, owner), meaning.hint))
-
-
-def _idle_window(session: Session) -> float | None:
-    """Seconds without audio after which the vendor ends a session: as the client asked, or as the profile says."""
-    if session.spec is None:
-        return None
-    limits = session.spec.spec.limits
-    asked = session.request.query.get(limits.idle_query or "", "")
-    return float(asked) if asked.isascii() and asked.isdigit() and len(asked) < 8 else limits.idle_seconds
 
 
 def _audio_received(session: Session, meaning: Meaning, window: float, at: float) -> tuple[Evidence, Owner]:

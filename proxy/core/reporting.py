@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from proxy.core.ending import FULL_LENGTH, SeenClose, outcome_of
 from proxy.core.examine import examine
+from proxy.core.limits import longest_session
 from proxy.core.redact import redact
 from proxy.core.report import AudioReport, Close, Evidence, Fact, LatencyReport, Report, SelfReport, utc
 from proxy.core.session import Session
@@ -87,10 +88,8 @@ def _verdict(session: Session, now: float) -> tuple[Verdict, tuple[Evidence, ...
 
 
 def _full_length(session: Session, now: float) -> bool:
-    """Whether the session lasted as long as the vendor lets one last: its own word for it, or the profile's."""
-    limit = session.spec.spec.limits.session_seconds if session.spec else None
-    if session.expires_at is not None and session.expires_at > session.wall:
-        limit = session.expires_at - session.wall
+    """Whether the session lasted as long as the vendor lets one last."""
+    limit = longest_session(session)
     return limit is not None and now - session.started_at >= FULL_LENGTH * limit
 
 
