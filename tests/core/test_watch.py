@@ -213,7 +213,7 @@ def test_an_hour_that_goes_well() -> None:
 
 
 def test_a_muted_hour() -> None:
-    scene = talk(play(limits={"session_seconds": 3600}), 3600, QUIET)
+    scene = talk(play(limits={"session_seconds": 3600}), 3600, QUIET, 0.25)
     assert facts(scene) == {"all_zero_audio", "near_limit"}
     assert served(scene) == {"good": 3600}
     assert scene.session.facts["near_limit"] == 100 + 3240
