@@ -3,6 +3,7 @@
 PYTHON ?= python3
 PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 .venv/bin/python -m pip
 INPUTS := pyproject.toml constraints.txt
+FUZZ_SECONDS ?= 600
 
 .PHONY: help setup test lint fuzz demo bench clean
 .DEFAULT_GOAL := help
@@ -19,8 +20,9 @@ lint: setup  ## ruff and mypy
 	.venv/bin/ruff check
 	.venv/bin/mypy
 
-fuzz: setup  ## the property tests alone, for long
+fuzz: .venv/.for-fuzz  ## the property tests alone, for long, then calls of any bytes (FUZZ_SECONDS=600)
 	HYPOTHESIS_PROFILE=deep .venv/bin/python -m pytest -m hypothesis --timeout=3600 -o faulthandler_timeout=0
+	.venv/bin/python -m tests.fuzz -max_total_time=$(FUZZ_SECONDS)
 
 demo: .venv/.for-use  ## the main job, on simulated vendors
 	.venv/bin/earwitness demo
@@ -44,3 +46,7 @@ clean:  ## back to the checkout
 	tests/apt-install $$(grep -v '^#' tests/apt-packages.txt)
 	$(PIP) install --quiet --editable '.[test]'
 	touch .venv/.for-use $@
+
+.venv/.for-fuzz: .venv/.for-tests
+	$(PIP) install --quiet --editable '.[test,fuzz]'
+	touch $@
