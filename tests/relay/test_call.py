@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import gzip
+import logging
 import weakref
 from typing import Any
 
@@ -12,6 +13,7 @@ import brotli
 import pytest
 
 from proxy.core.session import Session
+from proxy.core.tally import NOT_READY
 from proxy.core.verdict import Inspection, Outcome, Side
 from proxy.relay import call as calls
 from tests.aio import run
@@ -351,3 +353,63 @@ def test_what_a_call_held_goes_with_it(loop: str, secure: dict[str, Any]) -> Non
         run(main(), loop)
     finally:
         gc.enable()
+
+
+# What is noticed
+
+
+def test_a_fact_is_told_once_while_the_session_is_open(loop: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    place = ("deepgram", "deepgram", "container_in_raw")
+
+    async def main() -> None:
+        async with rig() as relay:
+            client, vendor = await relay.open()
+            assert relay.app.ledger.warnings[place] == 0
+            await client.send(frame(2, b"OggS" + bytes(3196), mask=b"abcd"))
+            await vendor.exactly(3208)
+            await until(lambda: relay.app.ledger.warnings[place] == 1)
+            assert relay.app.relay.calls, "the session is still open"
+            client.rst()
+            report = await relay.report()
+            assert [fact.fact for fact in report.facts] == ["container_in_raw"]
+            assert relay.app.ledger.warnings[place] == 1
+            [line] = [vars(record)["fields"] for record in caplog.records if record.msg == "noticed"]
+            assert line == {"fact": "container_in_raw", "seconds": line["seconds"], "session_id": report.session_id, "listener": "deepgram",
+                            "vendor": "deepgram", "endpoint": "v1", "connection_id": None, "req_id": "11111111-2222-3333-4444-555555555555"}
+            assert 0 <= line["seconds"] <= report.duration_seconds
+
+    run(main(), loop)
+
+
+def test_a_fact_of_the_last_moment_is_told_before_the_end(loop: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def main() -> None:
+        async with rig() as relay:
+            client, vendor = await relay.open()
+            await client.send(frame(2, b"OggS" + bytes(3196), mask=b"abcd"))
+            await vendor.exactly(3208)
+            client.rst()
+            await relay.report()
+            assert relay.app.ledger.warnings["deepgram", "deepgram", "container_in_raw"] == 1
+            told = [record.msg for record in caplog.records if record.msg in ("noticed", "session_end")]
+            assert told == ["noticed", "session_end"]
+
+    run(main(), loop)
+
+
+def test_waiting_for_an_answer_is_no_service_while_it_lasts(loop: str) -> None:
+    async def main() -> None:
+        async with rig() as relay:
+            client = await relay.call()
+            vendor = await arrived(relay)
+            served = relay.app.ledger.tables("deepgram", "deepgram", "v1").served
+            await until(lambda: served[NOT_READY] > 0)
+            assert relay.app.relay.calls, "there is no answer yet"
+            vendor.close()
+            await client.rest()
+            report = await relay.report()
+            assert sum(served) == served[NOT_READY] == pytest.approx(report.duration_seconds, abs=0.001)
+
+    run(main(), loop)
