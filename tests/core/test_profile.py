@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from proxy.core.profile import Audio, Declared, Profile, schema
-from proxy.core.rules import Common, When
+from proxy.core.profile import Audio, Declared, Limits, Profile, schema
+from proxy.core.rules import Common
 
-from .profiles import common, profile, rule
+from .profiles import ENDPOINT, profile
+
+ROUTE: dict[str, Any] = {"path": "/", "name": "a", "endpoint": "v1", "upstream": "https://a"}
 
 
 def refused(**parts: Any) -> str:
@@ -20,52 +22,42 @@ def refused(**parts: Any) -> str:
 
 
 def test_a_small_profile_is_taken() -> None:
-    rules = [rule("a", {"close_code": 4000}), rule("b", [{"number": 1}, {"text": "x"}], sources="doc:page")]
-    made = profile(rules=rules, sources={"doc": "d"})
-    assert made.rules[0].when == (When(close_code=(4000,)),)
-    assert made.rules[1].sources == ("doc:page",)
+    made = profile()
+    assert (made.rules, made.variables, made.routes[0].kind) == ((), {}, "websocket")
+    assert made.endpoints["v1"].limits == Limits()
     assert Audio(encoding=Declared(), sample_rate=Declared(), formats={}).channels.default == "1"
 
 
-def test_a_status_may_be_a_number_or_a_class() -> None:
-    made = profile(rules=[rule("a", {"http_status": [404, "5xx"]})])
-    assert made.rules[0].when[0].http_status == (404, "5xx")
+def test_a_route_is_of_one_of_two_kinds() -> None:
+    http = {"path": "/token", "name": "token", "kind": "http", "phase": "session_token", "upstream": "https://console.{region}.some.example",
+            "failed": {"path": "errors", "exists": True}}
+    made = profile(routes=[ROUTE, http], variables={"region": "eu"})
+    assert [(route.kind, route.endpoint, route.phase) for route in made.routes] == [
+        ("websocket", "v1", "http_request"), ("http", None, "session_token"),
+    ]
 
 
 @pytest.mark.parametrize(("parts", "told"), [
     ({"colour": "red"}, "colour"),
     ({"vendor": "No Slug"}, "vendor"),
+    ({"port": 0}, "port"),
     ({"routes": []}, "routes"),
-    ({"routes": [{"path": "/", "name": "a", "endpoint": "v9", "upstream": "https://a"}]}, "routes.0.endpoint: no endpoint 'v9'"),
-    ({"routes": [{"path": "/", "name": "a", "endpoint": "v1", "upstream": "https://a/b"}]}, "upstream"),
-    ({"rules": [rule("a", {"endpoint": ["v1", "v9"]})]}, "rules.0.when: no endpoint ['v9']"),
-    ({"rules": [rule("a", {"number": 1}), rule("a", {"number": 2})]}, "rules.1.id: a second rule"),
-    ({"rules": [rule("a", {"number": 1}), rule("b", {"number": 2}, one_of=["c"])]}, "rules.1.one_of: no plain rule"),
-    ({"rules": [rule("a", {"number": 1}, one_of=["a"])]}, "rules.0.one_of: no plain rule"),
-    ({"rules": [rule("a", {"number": 1}, sources="page")]}, "rules.0.sources: no source 'page'"),
-    ({"rules": [rule("a", {"number": 1}, examples=[{"source": "page"}])]}, "rules.0.sources: no source 'page'"),
-    ({"rules": [rule("a", {"number": 1}, examples=[])]}, "examples"),
-    ({"rules": [rule("a", {"number": 1}, code=None)]}, "a rule needs code, category and hint"),
-    ({"rules": [rule("a", {"number": 1}, one_of=["b"], code="X")]}, "a rule with one_of takes code"),
-    ({"rules": [rule("a", {})]}, "asks nothing"),
-    ({"rules": [rule("a", [])]}, "when"),
-    ({"rules": [rule("a", {"text": "*"})]}, "a phrase without a word"),
-    ({"rules": [rule("a", {"header": {"x": ["?"]}})]}, "a phrase without a word"),
+    ({"routes": [ROUTE | {"endpoint": "v9"}]}, "routes.0.endpoint: no endpoint 'v9'"),
+    ({"routes": [ROUTE | {"upstream": "https://a/b"}]}, "upstream"),
+    ({"routes": [ROUTE | {"path": "a"}]}, "path"),
+    ({"routes": [ROUTE | {"endpoint": None}]}, "a websocket route needs an endpoint"),
+    ({"routes": [ROUTE | {"kind": "http"}]}, "an http route has no endpoint"),
+    ({"routes": [ROUTE | {"phase": "websocket_connect"}]}, "phase"),
+    ({"endpoints": {}}, "endpoints"),
+    ({"endpoints": {"v1": ENDPOINT | {"limits": {"sessions": 0}}}}, "sessions"),
+    ({"endpoints": {"v1": ENDPOINT | {"limits": {"chunk_seconds": [1]}}}}, "chunk_seconds"),
+    ({"endpoints": {"v1": ENDPOINT | {"idle_reset": "never"}}}, "idle_reset"),
+    ({"endpoints": {"v1": ENDPOINT | {"response_ids": {"session": "x"}}}}, "response_ids"),
+    ({"variables": {"Region": "eu"}}, "variables"),
     ({"no_information": "..."}, "a phrase without a word"),
-    ({"rules": [rule("a", {"number": 1}, category="weather")]}, "category"),
 ])
 def test_what_does_not_hang_together_is_refused_and_told_where(parts: dict[str, Any], told: str) -> None:
     assert told in refused(**parts)
-
-
-def test_the_common_file_is_checked_the_same_way() -> None:
-    with pytest.raises(ValidationError, match=r"rules.1.id: a second rule"):
-        common(rule("a", {"number": 1}), rule("a", {"number": 2}))
-
-
-def test_a_rule_may_name_others_that_it_cannot_tell_apart() -> None:
-    made = common(rule("a", {"number": 1}), rule("b", {"number": 1}), rule("some", {"number": 1}, one_of=["a", "b"]))
-    assert made.rules[2].one_of == ("a", "b")
 
 
 @pytest.mark.parametrize("model", [Profile, Common])
