@@ -47,8 +47,8 @@ class Delivery:
     """Follows one session's audio to the vendor's acknowledgement. Figures are lower bounds, never guesses."""
 
     __slots__ = (
-        "_audio", "_mark_audio", "_mark_end", "_mark_latest", "behind_max", "delivered_at", "known", "last", "proven", "proven_at",
-        "sampled_at",
+        "_audio", "_mark_audio", "_mark_end", "_mark_latest", "behind_max", "delivered_at", "known", "last", "moved_at", "proven",
+        "proven_at", "sampled_at",
     )
 
     def __init__(self, audio: AudioSeconds) -> None:
@@ -61,6 +61,7 @@ class Delivery:
         self.proven = Latest()  # the last that is proven to have been delivered,
         self.proven_at: float | None = None  # and when that was seen
         self.sampled_at: float | None = None
+        self.moved_at: float | None = None  # when the peer was last seen to have acknowledged anything new
         self.last: TcpSample | None = None
         self.known = False
 
@@ -74,7 +75,11 @@ class Delivery:
             self._audio.written = self._audio.read
         if tcp is None:
             return
-        self.known, self.last, self.sampled_at = True, tcp, now
+        if latest is not None:
+            self.sampled_at = now
+            if self.last is None or tcp.acked != self.last.acked:
+                self.moved_at = now
+        self.known, self.last = True, tcp
         self._prove(tcp, now, latest is not None)
         if self._mark_end is None and not transport_buffered:
             self._mark_end, self._mark_audio, self._mark_latest = tcp.queued, self._audio.read, latest

@@ -31,9 +31,9 @@ class Known:
     __slots__ = (
         "_declared", "_pending", "_pending_name", "_ready_seconds", "answered_at", "audio", "audio_format", "buffered", "buffered_max",
         "claim", "clock", "company", "connection_id", "date", "delivery", "ending", "endpoint", "expires_at", "facts", "failed",
-        "from_client", "from_vendor", "inspection", "kept_alive_at", "lagged_at", "lead_seconds", "listener", "loop_lag_max", "loudest",
-        "ready_at", "reported_of", "req_id", "request", "results", "session_id", "shape", "spec", "started_at", "stopped_at", "streams",
-        "to_client", "to_vendor", "vendor", "vendor_profile", "wall", "warnings",
+        "from_client", "from_vendor", "inspection", "judged_at", "kept_alive_at", "lagged_at", "lead_seconds", "listener", "loop_lag_max",
+        "loudest", "ready_at", "reported_of", "req_id", "request", "results", "seen", "sent", "session_id", "shape", "spec", "started_at",
+        "stopped_at", "streams", "to_client", "to_vendor", "vendor", "vendor_profile", "wall", "warnings",
     )
 
     from_client: FrameScanner
@@ -73,6 +73,9 @@ class Known:
         self.lead_seconds = 0.0
         self.loop_lag_max = 0.0
         self.lagged_at: float | None = None  # when the loop was last seen to be late enough to matter
+        self.seen = Latest()  # what the client had sent, as of the last tick,
+        self.sent: Latest | None = None  # and when the vendor judged
+        self.judged_at: float | None = None
         self.shape = Shape(endpoint.spec.limits if endpoint else None)
         self.company: Company | None = None  # the sessions of the same credential
         self.reported_of: tuple[float, float] | None = None  # audio delivered and read when the vendor last told its own figure
@@ -123,7 +126,7 @@ class Known:
     def went_on(self) -> None:
         """The vendor has gone on: an error before this was a warning."""
         if self._pending is not None:
-            self._pending = None
+            self._pending = self.judged_at = self.sent = None
             self.ending.did_not_begin()
             self.warned(self._pending_name)
 
@@ -158,6 +161,14 @@ class Known:
         audio_at = self.clock.last_at if self.clock.chunks else None
         times = [at for at in (audio_at, self.shape.at) if at is not None]
         return Latest(audio_at, max(times, default=None), self.kept_alive_at)
+
+    def judged(self, now: float) -> None:
+        """The vendor has ended the session at `now`: what it knew by then is what its claim is held against. The first time counts."""
+        if self.judged_at is None:
+            self.from_client.settle()
+            self.judged_at = now
+            latest = self.latest  # the vendor's message may have waited here while the client went on
+            self.sent = latest if (latest.message_at or 0.0) <= now else self.seen
 
     def lag_since(self, at: float) -> float:
         """Seconds for which our own loop may have stood still after `at`: an upper bound."""

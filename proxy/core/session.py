@@ -129,8 +129,9 @@ class Session(Known):
         self.lead_seconds = self.clock.lead(now)
         if self.clock.odd:
             self.noticed(Noticed.ODD_BYTES, now)
-        judged = self.ending.initiated_by is Side.VENDOR
-        self.delivery.sample(tcp, buffered[0], now, None if judged else self.latest)
+        if self.judged_at is None:
+            self.seen = self.latest
+        self.delivery.sample(tcp, buffered[0], now, self.seen if self.judged_at is None else None)
         self.watch.tick(now)
 
     def settle(self) -> None:

@@ -52,6 +52,8 @@ class OneSide:
     def control(self, opcode: int, payload: bytes, now: float) -> None:
         if opcode == OP_CLOSE:
             self.known.from_vendor.settle()  # what it had said before comes first
+            if self.side is Side.VENDOR:
+                self.known.judged(now)
             self.known.ending.closed(self.side, payload, now)
 
     def lost(self, reason: str) -> None:
@@ -276,7 +278,7 @@ class VendorSide(OneSide):
     def _other(self, kind: Kind, json: Json, now: float) -> None:
         known = self.known
         if kind.role in ("error", "warning"):
-            self._told(kind, json)
+            self._told(kind, json, now)
             return
         if kind.role == "ready":  # an acknowledgement on its way, or a goodbye, is no going on
             known.went_on()
@@ -298,10 +300,13 @@ class VendorSide(OneSide):
             known.ending.goodbye = True
         elif kind.role == "disconnect":
             code = as_number(kind.close_code(json))
+            known.judged(now)
             known.ending.told(int(code) if code is not None else None, text_of(kind.close_reason(json)), now)
 
-    def _told(self, kind: Kind, json: Json) -> None:
+    def _told(self, kind: Kind, json: Json, now: float) -> None:
         known = self.known
+        if kind.role == "error" and kind.fatal:
+            known.judged(now)
         if kind.role == "error" and kind.fatal == "if_last":
             known.hold_error(kind.name, kind.told(json))
         elif kind.role == "error" and kind.fatal:

@@ -34,8 +34,8 @@ class AudioClock:
 
     __slots__ = (
         "_block", "_bucket", "_busy_until", "_bytes_per_second", "_chunk", "_gap", "_last_length", "_marks", "_next_mark", "_pause",
-        "_rate", "_seconds", "_window_audio", "_window_start", "chunk_max", "chunk_min", "chunks", "first_at", "gap_max", "last_at",
-        "lead_max", "odd", "seconds", "stream_from",
+        "_rate", "_run_from", "_seconds", "_shortest", "_window_audio", "_window_start", "bytes_max", "chunk_max", "chunk_min", "chunks",
+        "first_at", "gap_max", "last_at", "lead_max", "lengths", "odd", "seconds", "stream_from",
     )
 
     def __init__(self, audio_format: AudioFormat, seconds: AudioSeconds, tables: Tables) -> None:
@@ -58,6 +58,10 @@ class AudioClock:
         self.chunk_max = 0.0
         self.gap_max = 0.0
         self.lead_max = 0.0
+        self.bytes_max = 0
+        self.lengths = 0  # how often the length was another one than before
+        self._run_from = 0  # the first chunk of the last one's length
+        self._shortest: float | None = None  # of the chunks before that
         self.odd = False  # a message did not hold whole samples
         self.stream_from = 0.0  # the audio position at which the stream began that the vendor counts from
 
@@ -110,7 +114,11 @@ class AudioClock:
         self._marks.add(0.0, now)
 
     def _measure(self, length: int) -> None:
-        self._last_length = length
+        if self.chunks > 1:
+            self._shortest = self._seconds if self._shortest is None else min(self._shortest, self._seconds)
+        self._last_length, self._run_from = length, self.chunks
+        self.lengths += 1
+        self.bytes_max = max(self.bytes_max, length)
         if self._bytes_per_second is not None:
             self._seconds = seconds = length / self._bytes_per_second
             self.odd = self.odd or length % self._block != 0
@@ -118,6 +126,18 @@ class AudioClock:
             self.chunk_min = min(self.chunk_min or seconds, seconds)
             self.chunk_max = max(self.chunk_max, seconds)
             self._pause = max(SHORTEST_PAUSE, 2 * seconds)
+
+    @property
+    def shortest_but_last(self) -> float | None:
+        """Seconds of the shortest chunk but for the last, which may be what was left; None where there is no other."""
+        if self.chunks == self._run_from:
+            return self._shortest
+        return self._seconds if self._shortest is None else min(self._shortest, self._seconds)
+
+    @property
+    def steady(self) -> bool:
+        """Whether all chunks but perhaps the last were of one length: nobody has changed what is sent."""
+        return self.lengths == 1 or (self.lengths == 2 and self.chunks == self._run_from)
 
     def reformat(self, audio_format: AudioFormat) -> None:
         """From here on the audio is this. UNTIMED: bytes tell no seconds, what is sent can no longer be measured."""
