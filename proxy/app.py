@@ -52,7 +52,7 @@ class App:
         self.sampler = Sampler(self.ledger.loop_lag)
         self.dialer = Dialer(self.ledger.dialled, head, settings.timeouts.dial)
         correlation = {"headers": settings.correlation.headers, "query": settings.correlation.query}
-        self.relay = Relay(self.ledger, self.dialer, self.sampler, correlation, settings.limits.sessions)
+        self.relay = Relay(self.ledger, self.dialer, self.sampler, correlation, settings.limits.sessions, settings.timeouts.ready)
         self.servers = Servers(self.relay, head, settings.timeouts.handshake)
         self.vendors = {name: Vendor(profile, catalogue.common) for name, profile in catalogue.profiles.items()}
         self.drained = asyncio.Event()

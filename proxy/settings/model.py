@@ -125,6 +125,8 @@ class Timeouts(Section):
     """From the client's connection to the end of its request's head."""
     dial: Annotated[Seconds, Field(gt=0)] = 10
     """From the request to the vendor's answer."""
+    ready: Annotated[Seconds, Field(gt=0)] = 30
+    """From the vendor's answer to its hello, where the profile does not say; what takes longer is noticed, and goes on."""
 
 
 class Limits(Section):

@@ -16,6 +16,7 @@ from proxy.core.session import Session
 from proxy.core.tally import NOT_READY
 from proxy.core.verdict import Inspection, Outcome, Side
 from proxy.relay import call as calls
+from proxy.settings.model import Timeouts
 from tests.aio import run
 from tests.relay.peers import SWITCHING, TARGET, Peer, Rig, answering, frame, request, rig, until, until_still
 
@@ -411,5 +412,16 @@ def test_waiting_for_an_answer_is_no_service_while_it_lasts(loop: str) -> None:
             await client.rest()
             report = await relay.report()
             assert sum(served) == served[NOT_READY] == pytest.approx(report.duration_seconds, abs=0.001)
+
+    run(main(), loop)
+
+
+def test_how_long_a_hello_may_take_is_a_setting(loop: str) -> None:
+    async def main() -> None:
+        async with rig(timeouts=Timeouts(ready=0.01)) as relay:
+            client, _ = await relay.open(request(b"/v2/listen?encoding=linear16&sample_rate=16000"))
+            await until(lambda: relay.app.ledger.stalls["deepgram", "not_ready"] == 1)
+            client.rst()
+            assert [fact.fact for fact in (await relay.report()).facts] == ["never_ready"]
 
     run(main(), loop)

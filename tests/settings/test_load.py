@@ -65,9 +65,9 @@ MISTAKES = [
         "4: timeouts.dial: should be greater than 0",
         "4: timeouts.handshake: should be a finite number",
     ]),
-    ("timeouts: {dial: '10', ready: 30}", [
+    ("timeouts: {dial: '10', hello: 30}", [
         "4: timeouts.dial: should be a number",
-        "4: timeouts.ready: unknown key; known are dial, handshake",
+        "4: timeouts.hello: unknown key; known are dial, handshake, ready",
     ]),
     ("limits: {sessions: 0, headers: 1.5, header_bytes: true}", [
         "4: limits.header_bytes: should be a whole number",
@@ -130,7 +130,7 @@ def test_every_key_has_a_default_but_a_listeners_vendor(folder: Path) -> None:
         "admin": {"listen": "127.0.0.1:9465"},
         "correlation": {"headers": [], "query": []},
         "upstream_proxy": None,
-        "timeouts": {"handshake": 10, "dial": 10},
+        "timeouts": {"handshake": 10, "dial": 10, "ready": 30},
         "limits": {"sessions": None, "header_bytes": 65536, "headers": 256},
         "drain": {"accept_seconds": 5, "grace_seconds": 20},
         "log": {"level": "info"},

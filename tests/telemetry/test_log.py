@@ -217,3 +217,10 @@ def test_closing_twice_and_logging_afterwards_do_no_harm(out: Out) -> None:
     out.handle.close()
     log.state("late")
     assert out.lines() == []
+
+
+def test_a_fact_of_an_open_session(out: Out) -> None:
+    log.noticed("vendor_silent", 12.34567, session_id="7f9c24e8-3b12-4a5d-9c11-0a8e5a0f1b22", listener="main", connection_id=None)
+    (line,) = out.lines()
+    assert (line["event"], line["level"], line["fact"], line["seconds"]) == ("noticed", "info", "vendor_silent", 12.346)
+    assert (line["session_id"], line["connection_id"]) == ("7f9c24e8-3b12-4a5d-9c11-0a8e5a0f1b22", None)
