@@ -1,39 +1,57 @@
 """The cross-examination: what the vendor claims, held against what was measured.
 
-Owns the judgement whether a claim can stand, and whose problem it is if it cannot. So far one claim is examined, the one that
-accuses most often and most wrongly: that no audio came. Every other claim keeps the owner that its rule gives.
+Owns which claim is held against which measurements (the checks), and what their findings come to: whose problem it is.
 
-A claim is contradicted only by audio that the vendor's TCP has acknowledged inside the vendor's own window, with a margin for
-what the measurement does not see; and never where this process itself could be the cause.
+    yes           what was measured bears the claim out. The rule's owner stands, unless the measurement names the cause better
+                  (the link, the vendor's own window, this process).
+    no            the claim cannot be true. It is the vendor's problem, where all that the claim may mean is contradicted.
+    cannot_tell   is two things. Nothing was measured that bears on the claim: then there is the vendor's word and nothing
+                  against it, and the rule's owner stays. Or something was measured that speaks against the claim, but does
+                  not prove it wrong: then to go on accusing would be to accuse on what is known to be doubtful, and the owner
+                  is unknown.
+
+To accuse the wrong party is worse than to say nothing. So a contradiction needs audio that the vendor's TCP has acknowledged, or
+messages all of which were seen, with a margin; and there is none where this process itself could be the cause.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import inf
 from typing import Final
 
+from proxy.core.checks.access import concurrency, connection_rate, credentials, ready_before
+from proxy.core.checks.chunks import chunk_bytes, chunk_duration
+from proxy.core.checks.figures import reported_audio, session_duration
+from proxy.core.checks.finding import NO, YES, Case, Finding
+from proxy.core.checks.forms import audio_decodable, message_shape
+from proxy.core.checks.rates import audio_rate, message_rate
+from proxy.core.checks.received import audio_received, idle
 from proxy.core.classify import Meaning
-from proxy.core.limits import idle_window
 from proxy.core.report import Evidence
 from proxy.core.session import Session
-from proxy.core.verdict import Category, Outcome, Owner, Side
+from proxy.core.verdict import Category, Noticed, Outcome, Owner, Side
 
-SAMPLED_EVERY: Final = 1.0
-"""Seconds between two readings of TCP_INFO: delivery may have happened that much before it was seen."""
-LEAST_MARGIN: Final = 1.0
 STUCK_SECONDS: Final = 5.0
 """So much audio that nobody has acknowledged is reason enough for a client to leave."""
-MARGIN_SHARE: Final = 0.2
 
-_HINTS: Final = {
-    ("no", Owner.VENDOR): "The vendor says that no audio came, but its own TCP has acknowledged audio inside that time: not the client. "
-                          "Send the vendor's support the ids and the evidence.",
-    ("yes", Owner.NETWORK): "The client went on sending, but its audio was not acknowledged by the vendor: look at the way there.",
-    ("yes", Owner.VENDOR): "The client went on sending, but the vendor stopped reading: its receive window was zero.",
-    ("cannot_tell", Owner.UNKNOWN): "The vendor says that nothing came, and what was measured does not settle whether that is so.",
+UNREACHED: Final = "The client left without the end message, after its audio had stopped reaching the vendor."
+SILENT_LEFT: Final = "The client left without the end message, after the vendor had fallen silent though it got audio."
+UNREADY_LEFT: Final = "The client left without the end message, after waiting for the vendor's hello longer than it may take."
+SILENT_OK: Final = "The session ended as it should, but the vendor had fallen silent before, though it got audio: something may be missing."
+
+Look = Callable[[Case], Finding | None]
+CHECKS: Final[dict[Category, tuple[Look, ...]]] = {
+    Category.AUTH: (credentials, ready_before),
+    Category.PERMISSION: (ready_before,),
+    Category.CONCURRENCY_LIMIT: (concurrency, connection_rate),
+    Category.PROTOCOL: (message_shape,),
+    Category.AUDIO_FORMAT: (audio_decodable,),
+    Category.AUDIO_CHUNK: (chunk_duration, chunk_bytes),
+    Category.AUDIO_PACING: (audio_rate,),
+    Category.SESSION_EXPIRED: (session_duration,),
 }
-"""In place of the rule's hint, where the evidence says more."""
+"""By what the claim means. Idleness and rates depend on the vendor and the moment as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,37 +65,58 @@ class Examined:
 
 def examine(session: Session, outcome: Outcome, meaning: Meaning, now: float) -> Examined:
     """What stands of a claim."""
-    if outcome is Outcome.ABANDONED and session.undelivered_seconds > STUCK_SECONDS:
-        return Examined((), Owner.UNKNOWN, "The client left without the end message, after its audio had stopped reaching the vendor.")
-    window = idle_window(session)
-    if meaning.category is not Category.IDLE_TIMEOUT or session.ending.ended_by is not Side.VENDOR or window is None:
-        return Examined((), meaning.owner, meaning.hint)
-    close = session.ending.vendor_close
-    found, owner = _audio_received(session, meaning, window, close.at if close else now)
-    return Examined((found,), owner, _HINTS.get((found.agrees, owner), meaning.hint))
+    case = Case(session, meaning, session.judged_at if session.judged_at is not None else now)
+    reported = reported_audio(case)
+    figures = (reported.evidence,) if reported is not None else ()
+    if not _vendor_claims(session, outcome):
+        return Examined(figures, *_unclaimed(session, outcome, meaning))
+    findings = [finding for look in _checks(case) if (finding := look(case)) is not None]
+    owner, hint = _decide(findings, meaning)
+    return Examined(tuple(finding.evidence for finding in findings) + figures, owner, hint)
 
 
-def _audio_received(session: Session, meaning: Meaning, window: float, at: float) -> tuple[Evidence, Owner]:
-    clock, delivery = session.clock, session.delivery
-    tcp = delivery.last
-    margin = max(LEAST_MARGIN + (tcp.rtt_seconds if tcp else 0.0), MARGIN_SHARE * window)
-    last_read = at - clock.last_at if clock.chunks else inf
-    last_delivered = at - delivery.delivered_at if delivery.delivered_at is not None else inf
-    stage, measured, agrees, owner = "delivered", last_delivered, "cannot_tell", Owner.UNKNOWN
-    if last_read >= window - margin:
-        stage, measured = "read", last_read
-        # Keep-alives should have kept the session open: whether they reached the vendor is not known.
-        if session.kept_alive_at is None or at - session.kept_alive_at >= window - margin:
-            agrees, owner = "yes", meaning.owner
-    elif session.loop_lag_max >= margin or not delivery.known or not clock.timed:
-        pass
-    elif last_delivered + SAMPLED_EVERY <= window - margin:
-        agrees, owner = "no", Owner.VENDOR
-    elif last_delivered >= window - margin:
-        agrees, owner = "yes", Owner.VENDOR if tcp is not None and tcp.window == 0 else Owner.NETWORK
-    known = measured if measured < inf else None
-    return Evidence("audio_received", stage, window, _rounded(known), "seconds_since_audio", window, round(margin, 3), agrees), owner
+def _vendor_claims(session: Session, outcome: Outcome) -> bool:
+    """Whether it is the vendor's word that says why the session ended."""
+    if outcome is Outcome.REFUSED_BY_VENDOR:
+        return session.claim.answered_by is Side.VENDOR
+    return outcome in (Outcome.ERROR, Outcome.OK) and session.judged_at is not None and (
+        session.ending.fatal_error or session.claim.close_by is Side.VENDOR)
 
 
-def _rounded(value: float | None) -> float | None:
-    return round(value, 3) if value is not None else None
+def _checks(case: Case) -> Iterator[Look]:
+    category, known = case.meaning.category, case.known
+    if category is Category.IDLE_TIMEOUT:
+        yield idle if known.spec is not None and known.spec.spec.idle_reset == "message" else audio_received
+    elif category is Category.RATE_LIMIT:
+        yield message_rate if known.claim.ready else connection_rate
+    yield from CHECKS.get(category, ())
+
+
+def _decide(findings: list[Finding], meaning: Meaning) -> tuple[Owner, str | None]:
+    """The one place where the evidence changes the owner."""
+    for finding in findings:
+        if finding.agrees == YES:
+            return finding.owner or meaning.owner, finding.hint or meaning.hint
+    doubtful = [finding for finding in findings if finding.owner is Owner.UNKNOWN]
+    if doubtful:
+        return Owner.UNKNOWN, doubtful[0].hint or meaning.hint
+    hint = next((finding.hint for finding in findings if finding.hint), None) or meaning.hint
+    if findings and all(finding.agrees == NO for finding in findings):
+        return findings[0].owner or meaning.owner, hint
+    return meaning.owner, hint
+
+
+def _unclaimed(session: Session, outcome: Outcome, meaning: Meaning) -> tuple[Owner, str | None]:
+    """What was noticed of an end that the vendor gave no reason for."""
+    silent_at = session.facts.get(Noticed.VENDOR_SILENT)
+    silent = silent_at is not None and (session.results.last_at or 0.0) < silent_at
+    if outcome is Outcome.ABANDONED:
+        if session.undelivered_seconds > STUCK_SECONDS:
+            return Owner.UNKNOWN, UNREACHED
+        if silent:
+            return Owner.UNKNOWN, SILENT_LEFT
+        if Noticed.NEVER_READY in session.facts and session.ready_at is None:
+            return Owner.UNKNOWN, UNREADY_LEFT
+    if outcome is Outcome.OK and silent:
+        return meaning.owner, SILENT_OK
+    return meaning.owner, meaning.hint

@@ -1,0 +1,67 @@
+"""Claims about form: messages that are no JSON or of no known type, audio that cannot be decoded.
+
+Owns what their absence proves. That every text message was JSON proves that none was not; that each was of a type in the
+profile proves that none was of another. It does not prove that a value inside was right. Raw audio has no form at all: only a
+vendor that has been understanding it all along contradicts itself.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxy.core.checks.finding import CANNOT_TELL, NO, YES, Case, Finding, found
+from proxy.core.tally import AUDIO
+from proxy.core.verdict import Check, Noticed, Owner
+
+LATELY: Final = 5.0
+"""Seconds since the last result, up to which the vendor understood what came."""
+
+FLAWS: Final = {
+    Noticed.CONTAINER_IN_RAW: "the audio began with a container's header where raw samples were declared",
+    Noticed.FORMAT_MISMATCH: "a header inside the audio tells another format than was declared",
+    Noticed.TEXT_IN_AUDIO: "binary messages held JSON or base64 instead of samples",
+    Noticed.ODD_BYTES: "messages did not hold whole samples",
+    Noticed.ALL_ZERO_AUDIO: "the audio was silent all along",
+}
+WELL_FORMED: Final = "Every text message of the client's was JSON and of a known type: not the client. Send the vendor's support the ids."
+UNDERSTOOD: Final = ("The vendor had been sending results for this audio until it said so, and nothing in what was sent has changed: "
+                     "not the client. Send the vendor's support the ids and the evidence.")
+
+
+def message_shape(case: Case) -> Finding:
+    known, shape = case.known, case.known.shape
+    says = case.says
+    wrong = shape.malformed
+    if " json " in says:
+        wrong = shape.not_json + shape.not_object
+    elif " type " in says:
+        wrong = shape.malformed - shape.incomplete
+    broken = any(name.startswith("framing_") for name in known.warnings) and known.from_client.is_lost
+    if wrong or broken:
+        return found(Check.MESSAGE_SHAPE, YES, "messages", stage="read", claimed=1, measured=max(wrong, 1))
+    if shape.text_in_binary:  # what the vendor makes of these is not known
+        return found(Check.MESSAGE_SHAPE, CANNOT_TELL, "messages", stage="read", claimed=1, measured=0)
+    decides = (" json " in says or " type " in says) and known.spec is not None
+    if decides and case.whole and not _may_mean_audio(case):
+        return found(Check.MESSAGE_SHAPE, NO, "messages", stage="read", claimed=1, measured=0, owner=Owner.VENDOR, hint=WELL_FORMED)
+    return found(Check.MESSAGE_SHAPE, CANNOT_TELL, "messages", stage="read", claimed=1, measured=0)
+
+
+def _may_mean_audio(case: Case) -> bool:
+    """Binary audio went to a vendor that knows audio in text messages as well: it may have been taken for one of these."""
+    known = case.known
+    in_text = known.spec is not None and any(message.role == "audio" for message in known.spec.spec.client.all())
+    return in_text and known.to_vendor.frames[AUDIO] > 0
+
+
+def audio_decodable(case: Case) -> Finding:
+    known = case.known
+    flaws = [words for fact, words in FLAWS.items() if fact in known.facts]
+    if flaws:
+        hint = f"What was sent shows it: {'; '.join(flaws)}."
+        return found(Check.AUDIO_DECODABLE, YES, "flaws", stage="read", measured=len(flaws), hint=hint)
+    results, clock = known.results, known.clock
+    lately = results.results > 0 and results.last_at is not None and case.at - results.last_at <= LATELY
+    if lately and clock.timed and clock.steady and case.whole:
+        return found(Check.AUDIO_DECODABLE, NO, "flaws", stage="read", measured=0, owner=Owner.VENDOR, hint=UNDERSTOOD)
+    return found(Check.AUDIO_DECODABLE, CANNOT_TELL, "flaws", stage="read", measured=0)

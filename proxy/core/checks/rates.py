@@ -1,0 +1,76 @@
+"""Claims about how fast things came: audio faster than real time, too many messages.
+
+Owns the difference between what the client did and what others made of it. A loop that stands still, a socket that takes no
+more and a link that is cut for a while all turn an even stream into a burst: what they may have added is taken off before a
+client is blamed, and where they may have made the burst that a vendor saw, the vendor is not contradicted.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxy.core.checks.finding import CANNOT_TELL, NO, YES, Case, Finding, found
+from proxy.core.shape import MINUTE, SECOND, Rate
+from proxy.core.verdict import Check, Owner
+
+FAR_AHEAD: Final = 5.0
+"""Seconds of audio ahead of real time that are surely too fast."""
+HARDLY_AHEAD: Final = 1.5
+"""Seconds that are surely not: a microphone's buffer."""
+EVEN: Final = 1.1
+LONG_ENOUGH: Final = 5.0
+"""Seconds of audio from which a rate can be told."""
+
+REAL_TIME: Final = "The audio left here no faster than real time: not the client. Send the vendor's support the ids and the evidence."
+UNCLEAR: Final = "The client sent at an ordinary pace; whether it arrived so, or as a burst, is not known."
+FEW: Final = "So many messages were never sent: not the client. Send the vendor's support the ids and the evidence."
+
+
+def audio_rate(case: Case) -> Finding:
+    known, clock = case.known, case.known.clock
+    limit = known.spec.spec.limits.rate_ratio if known.spec is not None else None
+    claimed = limit or EVEN
+    if not clock.timed or clock.first_at is None:
+        return found(Check.AUDIO_RATE, CANNOT_TELL, "ratio", stage="read", claimed=limit)
+    lag, sent = known.loop_lag_max, known.audio.read
+    span = clock.last_at - clock.first_at
+    # Held to the whole time since the first chunk, delays on the way here cannot have made it look faster, but for the first one.
+    surplus = sent - span - clock.chunk_max
+    burst = 0.0 if case.held else clock.lead_max - clock.chunk_max
+    rate = sent / (span + lag + clock.chunk_max)
+    if max(surplus, burst) - lag > FAR_AHEAD or (sent >= LONG_ENOUGH and rate >= claimed):
+        return found(Check.AUDIO_RATE, YES, "ratio", stage="read", claimed=limit, measured=sent / max(span, clock.chunk_max), window=span,
+                     margin=lag)
+    slow = rate <= EVEN and max(surplus, clock.lead_max - clock.chunk_max) <= HARDLY_AHEAD
+    agrees, stage, owner, hint = CANNOT_TELL, "read", Owner.UNKNOWN, UNCLEAR
+    if slow and case.in_step and case.whole:
+        agrees, stage, owner, hint = NO, "delivered", Owner.VENDOR, REAL_TIME
+    return found(Check.AUDIO_RATE, agrees, "ratio", stage=stage, claimed=limit, measured=rate, window=span, margin=lag, owner=owner, hint=hint)
+
+
+def message_rate(case: Case) -> Finding | None:
+    """None where no rate is published."""
+    known, limits = case.known, case.known.spec.spec.limits if case.known.spec is not None else None
+    if limits is None:
+        return None
+    judged = [
+        _rate(case, rate, limit, window)
+        for rate, limit, window in (
+            (known.shape.messages, limits.messages_per_minute, MINUTE), (known.shape.chunks, limits.chunks_per_second, SECOND))
+        if rate is not None and limit is not None
+    ]
+    order = (YES, CANNOT_TELL, NO)
+    return min(judged, key=lambda one: order.index(one.agrees), default=None)
+
+
+def _rate(case: Case, rate: Rate, limit: float, window: float) -> Finding:
+    known = case.known
+    heap = 1 + known.loop_lag_max / window  # by which what came in a heap may be more than what was sent
+    if rate.least > limit * heap and not (case.held and window == SECOND):
+        return found(Check.MESSAGE_RATE, YES, "messages", stage="read", claimed=limit, measured=rate.least, window=window)
+    late = 1 + (known.loop_lag_max + known.delivery.behind_max) / window
+    if case.whole and case.in_step and rate.most * late <= limit:
+        return found(Check.MESSAGE_RATE, NO, "messages", stage="read", claimed=limit, measured=rate.most, window=window, owner=Owner.VENDOR,
+                     hint=FEW)
+    return found(Check.MESSAGE_RATE, CANNOT_TELL, "messages", stage="read", claimed=limit, measured=rate.most, window=window,
+                 owner=Owner.UNKNOWN, hint=UNCLEAR)

@@ -1,0 +1,160 @@
+"""The claim that nothing came: no audio, or no message at all.
+
+Owns the most frequent and most often wrong accusation. Four things may have happened, and each is told from what was seen:
+
+    the client stopped          nothing was read from it in the vendor's window, though we were reading
+    the link                    it was read and written, and nothing was acknowledged in that window
+    the vendor's own window     the same, while the vendor's TCP had said that it takes no more
+    we                          our loop stood still as long, and what the client sent meanwhile came in a heap
+    none of them                what was read inside the window was acknowledged before the vendor closed: the claim is wrong
+
+Everything within the margin, or that our own standing still could explain, settles nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.core.checks.finding import CANNOT_TELL, LEAST_MARGIN, MARGIN_SHARE, NO, YES, Case, Finding, found
+from proxy.core.limits import idle_window
+from proxy.core.verdict import Check, Inspection, Owner
+
+SAMPLED_EVERY: Final = 1.0
+"""Seconds between two readings of TCP_INFO: delivery may have happened that much before it was seen."""
+STILL_UNREAD: Final = 1.0
+"""Seconds after our loop stood still in which what had come meanwhile may not all have been read."""
+LATEST_READING: Final = 3.0
+"""Seconds after which a reading of TCP_INFO says nothing of the present."""
+
+_SECONDS: Final = re.compile(r" ([1-9][0-9]{0,4}) ?s(?:ec|ecs|econd|econds)? ")
+
+NOT_THE_CLIENT: Final = ("The vendor says that no audio came, but its own TCP has acknowledged audio inside that time: not the client. "
+                         "Send the vendor's support the ids and the evidence.")
+NO_SILENCE: Final = ("The vendor says that nothing came, but its own TCP has acknowledged a message inside that time: not the client. "
+                     "Send the vendor's support the ids and the evidence.")
+NETWORK: Final = "The client went on sending, but its audio was not acknowledged by the vendor: look at the way there."
+NOT_READ: Final = "The client went on sending, but the vendor stopped reading: its receive window was zero."
+WE: Final = "The client went on sending, but Earwitness stood still and did not pass it on: it needs more CPU, or fewer sessions."
+AS_BINARY: Final = ("Keep-alives were sent as binary messages, which count for nothing: send them as text. "
+                    "And go on sending audio, or say that the session is over.")
+KEPT_ALIVE: Final = "Keep-alives reached the vendor inside its time, so that the session should have stayed open: not the client."
+UNSETTLED: Final = "The vendor says that nothing came, and what was measured does not settle whether that is so."
+
+
+@dataclass(frozen=True, slots=True)
+class _Timer:
+    """The vendor's timer, and what was seen of it. Times are seconds before the vendor judged."""
+
+    check: Check
+    window: float
+    margin: float
+    sent: float  # since the client sent what resets it
+    arrived: float  # since the last such thing was read that is proven to have arrived
+    stage: str = "delivered"
+
+    @property
+    def quiet(self) -> float:
+        """Nothing for so long bears the claim out."""
+        return self.window - self.margin
+
+    def finding(self, agrees: str, owner: Owner | None = Owner.UNKNOWN, hint: str = UNSETTLED, stage: str = "delivered",
+                measured: float | None = None) -> Finding:
+        unit = "seconds_since_audio" if self.check is Check.AUDIO_RECEIVED else "seconds_since_message"
+        seen = measured if measured is not None else self.sent if stage == "read" else self.arrived
+        return found(self.check, agrees, unit, stage=stage, claimed=self.window, measured=seen, window=self.window, margin=self.margin,
+                     owner=owner, hint=hint)
+
+
+def audio_received(case: Case) -> Finding:
+    """For timers that audio alone starts anew (and keep-alives)."""
+    return _received(case, Check.AUDIO_RECEIVED)
+
+
+def idle(case: Case) -> Finding:
+    """For timers that any message starts anew."""
+    return _received(case, Check.IDLE)
+
+
+def _received(case: Case, check: Check) -> Finding:
+    timer = _timer(case, check)
+    if timer is None:
+        return _without_window(case, check)
+    if case.known.inspection is Inspection.LOST:
+        return timer.finding(CANNOT_TELL)
+    lag = case.known.lag_since(case.at - timer.window)
+    if timer.arrived + SAMPLED_EVERY <= timer.quiet:
+        if lag >= timer.margin or not case.whole:
+            return timer.finding(CANNOT_TELL)
+        return timer.finding(NO, Owner.VENDOR, NOT_THE_CLIENT if check is Check.AUDIO_RECEIVED else NO_SILENCE)
+    if timer.sent >= timer.quiet and not case.known.buffered[0]:
+        return _nothing_read(case, timer, lag)
+    return _not_arrived(case, timer, lag)
+
+
+def _nothing_read(case: Case, timer: _Timer, lag: float) -> Finding:
+    """The client sent nothing, as far as we read."""
+    known = case.known
+    kept = known.sent.kept_alive_at if known.sent is not None else known.kept_alive_at
+    if kept is not None and case.at - kept < timer.quiet:  # that should have kept the session open, if it got there
+        arrived = known.delivery.proven.kept_alive_at
+        since = case.at - arrived if arrived is not None else timer.window
+        if known.clock.chunks and since + SAMPLED_EVERY <= timer.quiet and lag < timer.margin and case.whole:
+            return timer.finding(NO, Owner.VENDOR, KEPT_ALIVE, measured=since)
+        return timer.finding(CANNOT_TELL, stage="read")
+    if lag >= timer.margin and known.lagged_at is not None and known.lagged_at >= case.at - STILL_UNREAD:
+        return timer.finding(CANNOT_TELL, stage="read")  # what it sent may not have been read yet
+    return timer.finding(YES, None, AS_BINARY if known.shape.text_in_binary else "", stage="read")
+
+
+def _not_arrived(case: Case, timer: _Timer, lag: float) -> Finding:
+    """The client was sending. Where did it stay?"""
+    delivery = case.known.delivery
+    if lag >= timer.margin:
+        if lag >= timer.quiet and timer.sent < timer.quiet:
+            return timer.finding(YES, Owner.SIDECAR, WE)
+        return timer.finding(CANNOT_TELL)
+    recent = delivery.sampled_at is not None and case.at - delivery.sampled_at <= LATEST_READING
+    if not recent or delivery.moved_at is None or case.at - delivery.moved_at < timer.quiet or timer.arrived < timer.quiet:
+        return timer.finding(CANNOT_TELL)
+    if delivery.last is not None and delivery.last.window == 0:
+        return timer.finding(YES, Owner.VENDOR, NOT_READ)
+    return timer.finding(YES, Owner.NETWORK, NETWORK)
+
+
+def _timer(case: Case, check: Check) -> _Timer | None:
+    known = case.known
+    sent, proven = known.sent or known.latest, known.delivery.proven
+    window = claimed_seconds(case) or _published(case, sent.audio_at is None and check is Check.AUDIO_RECEIVED)
+    if window is None:
+        return None
+    begun = known.answered_at if known.answered_at is not None else known.started_at
+    ours, theirs = (sent.audio_at, proven.audio_at) if check is Check.AUDIO_RECEIVED else (sent.message_at, proven.message_at)
+    tcp = known.delivery.last
+    margin = max(LEAST_MARGIN + (tcp.rtt_seconds if tcp else 0.0), MARGIN_SHARE * window)
+    return _Timer(check, window, margin, case.at - (begun if ours is None else ours), case.at - (begun if theirs is None else theirs))
+
+
+def _published(case: Case, never_spoke: bool) -> float | None:
+    limits = case.known.spec.spec.limits if case.known.spec is not None else None
+    if never_spoke and limits is not None and limits.first_audio_seconds is not None:
+        return limits.first_audio_seconds
+    return idle_window(case.known)
+
+
+def claimed_seconds(case: Case) -> float | None:
+    """The length of the timer in the vendor's own words, where they name one."""
+    named = {float(number) for text in case.known.claim.said for number in _SECONDS.findall(text)}
+    return named.pop() if len(named) == 1 else None
+
+
+def _without_window(case: Case, check: Check) -> Finding:
+    """Nobody says how long the timer runs. A client that is sending is not accused of being idle; more cannot be said."""
+    sent = case.known.sent or case.known.latest
+    last = sent.audio_at if check is Check.AUDIO_RECEIVED else sent.message_at
+    since = case.at - last if last is not None else None
+    speaking = since is not None and since <= LATEST_READING
+    unit = "seconds_since_audio" if check is Check.AUDIO_RECEIVED else "seconds_since_message"
+    return found(check, CANNOT_TELL, unit, stage="read", measured=since, owner=Owner.UNKNOWN if speaking else None,
+                 hint=UNSETTLED if speaking else None)
