@@ -62,7 +62,11 @@ _JWT: Final = re.compile(r"eyJ[\w=.-]*")
 _PREFIXED: Final = re.compile(r"(?<![A-Za-z0-9])(?:sk|pk|rk|oak)[-_][\w-]+")
 _MAIL: Final = re.compile(r"[\w.+%@~-]+")
 _RUN: Final = re.compile(r"[A-Za-z0-9_+/=-]{24,}")
-_UUID: Final = re.compile(r"(?<![0-9a-fA-F])[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?![0-9a-fA-F])")
+_ID: Final = re.compile(
+    r"(?<![0-9a-fA-F])[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?![0-9a-fA-F])"
+    r"|(?<![A-Za-z0-9])[a-z]{1,20}_[0-9]{13}_[0-9a-z]{1,11}(?![A-Za-z0-9])"
+)
+"""A UUID; or a word, milliseconds since 1970 and a `Math.random()` in base 36, as clients in JavaScript make ids."""
 _WORD: Final = re.compile(r"[a-z]{0,20}(?:[A-Z][a-z]{1,15}){0,5}\d{0,5}|[A-Z]{0,20}\d{0,5}|\d{0,10}")
 
 
@@ -127,10 +131,10 @@ def _patterns(text: str) -> str:
 
 
 def _like_a_key(run: str) -> bool:
-    """Names and paths are made of words with a number at their end; keys are not. A UUID is an id."""
-    return not all(_WORD.fullmatch(part) for part in re.split(r"[-_/+=]", _UUID.sub("", run)))
+    """Names and paths are made of words with a number at their end; keys are not. An id is none either."""
+    return not all(_WORD.fullmatch(part) for part in re.split(r"[-_/+=]", _ID.sub("", run)))
 
 
 def _like_a_credential(word: str) -> bool:
     """Whatever scheme stands before it. A shorter word than a key that is known by its looks alone, so it must look wilder."""
-    return _like_a_key(word) and any(len(_TURN.findall(part)) > _MOST_TURNS for part in re.split(r"[-_/+=.~]", _UUID.sub("", word)))
+    return _like_a_key(word) and any(len(_TURN.findall(part)) > _MOST_TURNS for part in re.split(r"[-_/+=.~]", _ID.sub("", word)))

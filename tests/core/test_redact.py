@@ -98,6 +98,7 @@ def test_any_text_comes_out_short_and_on_one_line(text: str) -> None:
         "The session token has expired",
         "Too many concurrent sessions (token bucket)",
         "request 550e8400-e29b-41d4-a716-446655440000 failed",
+        "connection voice_1795182809280_esdzj4v8z failed, /ws/voice/voice_1795182809280_0q5k3",
         "no such model universal-streaming-multilingual, client_no_context_takeover",
         "Cannot connect to host example.com:443 ssl:default [Connect call failed ('127.0.0.1', 443)]",
         "ClientConnectorCertificateError at https://example.com:8443/v1/listen",
