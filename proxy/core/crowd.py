@@ -81,7 +81,6 @@ class Crowd:
         return len(self._groups) < MOST_GROUPS
 
 
-def credential_of(places: Iterable[Declared], request: Request) -> str | None:
-    """What stands where the vendor looks for a credential; None where nothing does."""
-    found = [value for place in places if (value := request.declared(place))]
-    return "\0".join(found) or None
+def credential_of(places: Iterable[Declared], request: Request) -> str:
+    """All that stands where the vendor looks for a credential; nothing where there is none."""
+    return "\0".join(value for place in places if (value := request.declared(place)))

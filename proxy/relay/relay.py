@@ -7,6 +7,7 @@ there, once. Knows nothing of how bytes cross.
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from proxy.core.exchange import Exchange
+from proxy.core.crowd import Crowd, credential_of
 from proxy.core.known import UNKNOWN_ENDPOINT
 from proxy.core.own import own_meaning
 from proxy.core.profile import Route
@@ -60,6 +62,7 @@ class Relay:
     ready: bool = True
     draining: bool = False  # takes no new calls
     turns: Turns = field(default_factory=Turns)
+    crowd: Crowd = field(default_factory=lambda: Crowd(secrets.token_bytes(32)))
     on_idle: Callable[[], None] | None = None
 
     def handler(self, door: Door) -> Handler:
@@ -159,7 +162,10 @@ class Relay:
         refusal = self._refusal()
         if refusal is not None:
             return refusal
-        self._say_open(call.session)
+        session = call.session
+        places = session.spec.spec.credentials if session.spec is not None else ()
+        session.company = self.crowd.came(door.name, credential_of(places, session.request), session.started_at)
+        self._say_open(session)
         taken = take_client(request, call.waiting)
         if taken is None:
             call.nobody()
@@ -188,6 +194,7 @@ class Relay:
     def _over(self, call: Call) -> None:
         """The one way out of every session. Its numbers stand still from here on; the report waits for its turn."""
         self.sampler.remove(call)
+        self.crowd.left(call.session.company)
         ended_at = monotonic()
         self.turns.add(lambda: self._report(call, ended_at))
 

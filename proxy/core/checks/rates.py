@@ -45,7 +45,8 @@ def audio_rate(case: Case) -> Finding:
     agrees, stage, owner, hint = CANNOT_TELL, "read", Owner.UNKNOWN, UNCLEAR
     if slow and case.in_step and case.whole:
         agrees, stage, owner, hint = NO, "delivered", Owner.VENDOR, REAL_TIME
-    return found(Check.AUDIO_RATE, agrees, "ratio", stage=stage, claimed=limit, measured=rate, window=span, margin=lag, owner=owner, hint=hint)
+    return found(Check.AUDIO_RATE, agrees, "ratio", stage=stage, claimed=limit, measured=rate, window=span, margin=lag, owner=owner,
+                 hint=hint)
 
 
 def message_rate(case: Case) -> Finding | None:
