@@ -16,12 +16,13 @@ from .coverage import README, ROWS, Row, rules_of, written
 
 SEEDS = Path(__file__).parents[3] / "shared" / "seeds"
 COUNTS = {"assemblyai": 13, "deepgram": 3, "nextevi": 17, "spatius": 19, "elsa": 26}
-VENDORS = [vendor for vendor in ROWS if vendor in PROFILES]
+VENDORS = list(ROWS)
 EACH = [row for vendor in VENDORS for row in ROWS[vendor]]
 
 
 def test_the_rows_are_as_many_as_were_counted() -> None:
     assert {vendor: len(rows) for vendor, rows in ROWS.items()} == COUNTS
+    assert COUNTS.keys() == PROFILES.keys()
     assert len({row.name for row in ROWS["elsa"]}) == 18
     for vendor, rows in ROWS.items():
         assert [row.row for row in rows] == [f"{vendor}-{number}" for number in range(1, len(rows) + 1)]
