@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from proxy.core.exchange import Exchange
 from proxy.core.crowd import Crowd, credential_of
+from proxy.core.exchange import Exchange
 from proxy.core.known import UNKNOWN_ENDPOINT
 from proxy.core.own import own_meaning
 from proxy.core.profile import Route
