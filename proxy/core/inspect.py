@@ -239,7 +239,7 @@ class Inspector:
         self._kinds = {name: tuple(Kind(name, m) for m in kinds) for name, kinds in messages.kinds.items()}
         self.has_start = any(m.role == "start" for m in messages.all())
         self._plain = {name: kinds[0] for name, kinds in self._kinds.items() if len(kinds) == 1 and kinds[0].when is None}
-        self._untyped = tuple(Kind("", m) for m in messages.untyped)
+        self._untyped = tuple(Kind("untyped", m) for m in messages.untyped)
         self._passing = Passing(messages.type, self._plain.values())
 
     def read(self, data: bytes, length: int | None = None) -> tuple[Kind, Json] | None:

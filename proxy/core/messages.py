@@ -83,6 +83,7 @@ class Message(Strict):
     text: Paths = ()
     """A result counts once one of these is not empty."""
     final: Where | None = None
+    """Of a result: it will not change. Of a client's audio: the request ends with it, and a pause may follow."""
     utterance: Path | None = None
     """Finals with the same value here are one final told twice."""
     speech_start: Position | None = None

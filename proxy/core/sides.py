@@ -188,6 +188,7 @@ class ClientSide(OneSide):
         if kind.declares is not None:
             self.known.declared(*kind.declares.read(json))
         if kind.role == "audio":
+            self.known.rests = kind.final is not None and kind.final(json)
             self._held(kind, json, now)
         elif kind.role == "end":
             self._end(now)

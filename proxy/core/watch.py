@@ -42,8 +42,8 @@ STUCK_SECONDS: Final = 5.0
 class Watch:
     """Looks at one session, about once a second. `ready_seconds` is for profiles that do not say; `news` gives facts not yet told of."""
 
-    __slots__ = ("_answers", "_begun_at", "_heard", "_known", "_last", "_moved", "_moved_at", "_patience", "_said", "_said_at", "_sent",
-                 "_sent_at", "_served", "_talks", "_told", "ready_seconds")
+    __slots__ = ("_answers", "_begun_at", "_framed_at", "_frames", "_heard", "_known", "_last", "_moved", "_moved_at", "_patience", "_said",
+                 "_said_at", "_sent", "_sent_at", "_served", "_talks", "_told", "ready_seconds")
 
     def __init__(self, known: Known, tables: Tables) -> None:
         spec = known.spec.spec if known.spec else None
@@ -54,6 +54,8 @@ class Watch:
         self._said = self._sent = 0  # messages of the vendor's, of the client's
         self._begun_at: float | None = None  # when the client was first seen to have said something,
         self._sent_at: float | None = None  # and last
+        self._frames = 0  # of the client's, pings too
+        self._framed_at: float | None = None
         self._heard = 0.0  # how much the vendor had heard when it last said something
         self._moved = 0.0  # how much audio was delivered when that last grew
         self._patience = UNANSWERED_SECONDS
@@ -93,6 +95,9 @@ class Watch:
         if sent != self._sent:
             self._sent, self._sent_at = sent, now
             self._begun_at = self._begun_at or now
+        frames = sum(known.to_vendor.frames)
+        if frames != self._frames:
+            self._frames, self._framed_at = frames, now
         if known.audio.delivered != self._moved or not known.undelivered_seconds:
             self._moved, self._moved_at = known.audio.delivered, now
 
@@ -101,7 +106,7 @@ class Watch:
     def _serve(self, since: float, now: float) -> None:
         known, served = self._known, self._served
         if known.claim.ready is False:
-            served[NOT_READY] += now - since
+            served[NOT_READY if known.answered_at is None or self._hello_awaited_from is not None else GOOD] += now - since
             return
         if known.ready_at is not None and known.ready_at > since:
             served[NOT_READY] += known.ready_at - since
@@ -153,7 +158,7 @@ class Watch:
 
     def _look_at_time(self, now: float) -> None:
         known = self._known
-        if self._is_overdue(now):
+        if self._hello_is_overdue(now):
             known.noticed(Noticed.NEVER_READY, now)
         if self._vendor_is_silent(now):
             known.noticed(Noticed.VENDOR_SILENT, now)
@@ -163,30 +168,34 @@ class Watch:
         if known.stopped_at is None:
             self._look_at_client(now)
 
-    def _is_overdue(self, now: float) -> bool:
-        """The vendor's hello. Where the client has to speak first, it is not awaited before that."""
+    @property
+    def _hello_awaited_from(self) -> float | None:
+        """Where the client has to speak first, the vendor's hello is not awaited before that."""
         known = self._known
-        if known.claim.ready is not False or known.answered_at is None or known.spec is None:
+        return self._begun_at if known.spec is not None and known.spec.client.has_start else known.answered_at
+
+    def _hello_is_overdue(self, now: float) -> bool:
+        known, since = self._known, self._hello_awaited_from
+        if known.claim.ready is not False or since is None or known.spec is None:
             return False
         limit = known.spec.spec.limits.ready_seconds
-        since = self._begun_at if known.spec.client.has_start else known.answered_at
-        return since is not None and now - since >= (self.ready_seconds if limit is None else limit)
+        return now - since >= (self.ready_seconds if limit is None else limit)
 
     def _look_at_client(self, now: float) -> None:
-        """Any message is a sign of life; with keep-alives it is a pause."""
+        """Any message is a sign of life; with keep-alives, or after the last piece of a request, it is a pause."""
         known, window = self._known, idle_window(self._known)
         limit = min(CLIENT_SECONDS, max(LEAST_IDLE, window / 2)) if window else CLIENT_SECONDS
-        if known.clock.chunks and now - max(known.clock.last_at, self._sent_at or 0.0) >= limit:
+        if known.clock.chunks and not known.rests and now - max(known.clock.last_at, self._sent_at or 0.0) >= limit:
             known.noticed(Noticed.CLIENT_SILENT, now)
         if window and self._left(window, now) <= max(LEAST_IDLE, IDLE_SHARE * window):
             known.noticed(Noticed.IDLE_SOON, now)
 
     def _left(self, window: float, now: float) -> float:
-        """Seconds until the vendor's idle timer runs out."""
+        """Seconds until the vendor's idle timer runs out, at least: where messages reset it, nobody says that pings do not."""
         known = self._known
         resets = [known.answered_at, known.kept_alive_at, known.clock.last_at if known.clock.chunks else None]
         if known.spec is not None and known.spec.spec.idle_reset == "message":
-            resets.append(self._sent_at)
+            resets.append(self._framed_at)
         return window - (now - max(reset for reset in resets if reset is not None))
 
 

@@ -57,6 +57,7 @@ CLAIMED: Final = {
     Category.RATE_LIMIT: (Check.CONNECTION_RATE, Check.MESSAGE_RATE),
     Category.PROTOCOL: (Check.MESSAGE_SHAPE,),
     Category.AUTH: (Check.CREDENTIALS, Check.READY_BEFORE),
+    Category.PERMISSION: (Check.READY_BEFORE,),
 }
 """What a claim of each category is held against, where there is something to hold it against."""
 
@@ -124,7 +125,7 @@ def warnings(profile: Profile) -> Iterator[str]:
     """The codes of `warnings_total`: facts, and the vendor's messages that need not end a session. May repeat itself."""
     for endpoint in profile.endpoints.values():
         yield from facts(endpoint)
-        for name, messages in (*endpoint.server.kinds.items(), ("", endpoint.server.untyped)):
+        for name, messages in (*endpoint.server.kinds.items(), ("untyped", endpoint.server.untyped)):
             yield from (message.name or name for message in messages if _may_pass(message))
 
 
@@ -151,7 +152,10 @@ def checks(profile: Profile) -> set[Check]:
     found = {check for category, several in CLAIMED.items() if category in claimed for check in several}
     every = [message for endpoint in profile.endpoints.values() for message in endpoint.server.all()]
     limits = [endpoint.limits for endpoint in profile.endpoints.values()]
+    idle = {endpoint.idle_reset for endpoint in profile.endpoints.values()}
     possible = {
+        Check.AUDIO_RECEIVED: "audio" in idle,
+        Check.IDLE: "message" in idle,
         Check.CHUNK_BYTES: any(limit.chunk_bytes for limit in limits),
         Check.CHUNK_DURATION: any(limit.chunk_seconds for limit in limits),
         Check.MESSAGE_RATE: any(limit.messages_per_minute or limit.chunks_per_second for limit in limits),

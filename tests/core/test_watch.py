@@ -29,6 +29,11 @@ ENDPOINT: dict[str, Any] = {
         "Word": {"role": "result", "speech_end": {"path": "end"}},
     }},
 }
+TENTH = "A" * 4268
+"""A tenth of a second of silence, in base64."""
+REQUESTS = {"kinds": {"Audio": {
+    "role": "audio", "audio": {"path": "audio", "encoding": "base64"}, "final": {"path": "last", "equals": True},
+}}}
 STREAMS = ENDPOINT["client"]["kinds"] | {"Start": {"role": "start"}}
 
 
@@ -105,6 +110,11 @@ NEAR_MISSES: list[tuple[Noticed, str, Script, Script]] = [
     (Noticed.CLIENT_SILENT, "after its end", lambda: pause(talk(play(), 1), 11), lambda: pause(talk(play(), 1).says(type="Finish"), 60)),
     (Noticed.CLIENT_SILENT, "between two streams", lambda: pause(talk(play(client={"kinds": STREAMS}).says(type="Start"), 1), 11),
      lambda: pause(talk(play(client={"kinds": STREAMS}).says(type="Start"), 1).hears(type="Stopped"), 60)),
+    (Noticed.CLIENT_SILENT, "between two requests", lambda: pause(play(client=REQUESTS).says(type="Audio", audio=TENTH), 11),
+     lambda: pause(play(client=REQUESTS).says(type="Audio", audio=TENTH).says(type="Audio", last=True), 60)),
+    (Noticed.CLIENT_SILENT, "amid the next request",
+     lambda: pause(play(client=REQUESTS).says(type="Audio", audio=TENTH, last=True).says(type="Audio", audio=TENTH), 11),
+     lambda: pause(play(client=REQUESTS).says(type="Audio", audio=TENTH, last=True), 11)),
     (Noticed.NEAR_LIMIT, "by the profile", lambda: pause(play(**LIMITED), 90), lambda: pause(play(**LIMITED), 89)),
     (Noticed.NEAR_LIMIT, "by the vendor's word", lambda: pause(play().hears(**EXPIRING), 45), lambda: pause(play().hears(**EXPIRING), 44)),
     (Noticed.NEAR_LIMIT, "no limit", lambda: pause(play(**LIMITED), 90), lambda: pause(play(), 9000)),
@@ -115,6 +125,8 @@ NEAR_MISSES: list[tuple[Noticed, str, Script, Script]] = [
      lambda: pause(pause(play(**IDLE), 9).says(type="Alive"), 14)),
     (Noticed.IDLE_SOON, "any message, where any counts", lambda: pause(pause(play(**IDLE), 9).says(type="Change"), 6),
      lambda: pause(pause(play(**IDLE, idle_reset="message"), 9).says(type="Change"), 14)),
+    (Noticed.IDLE_SOON, "pings, where messages count", lambda: pause(pause(play(**IDLE), 9).client(frame(PING, masked=True)), 6),
+     lambda: pause(pause(play(**IDLE, idle_reset="message"), 9).client(frame(PING, masked=True)), 14)),
     (Noticed.IDLE_SOON, "after the end", lambda: pause(play(**IDLE), 15), lambda: pause(play(**IDLE).says(type="Finish"), 60)),
     (Noticed.EARLY_AUDIO, "before the hello", lambda: talk(play(ready="message"), 1),
      lambda: talk(play(ready="message").hears(type="Hello"), 1)),
@@ -227,6 +239,12 @@ def test_before_the_answer_and_before_the_hello_it_is_not_ready() -> None:
     scene.wait(0.5).session.watch.tick(scene.now)
     scene.wait(0.25).opened().wait(1.5).hears(type="Hello").wait(0.75).tick()
     assert served(scene) == {"not_ready": 2.25, "good": 0.75}
+
+
+def test_a_client_that_has_to_speak_first_keeps_itself_waiting() -> None:
+    scene = pause(play(ready="message", client={"kinds": STREAMS}), 5).says(type="Start").tick()
+    pause(scene, 2).hears(type="Hello")
+    assert served(pause(scene, 1)) == {"good": 6, "not_ready": 2}
 
 
 def test_what_is_left_of_a_second_counts() -> None:

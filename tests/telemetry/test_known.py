@@ -91,7 +91,7 @@ def test_messages_that_need_not_end_a_session_warn_by_their_names() -> None:
 
 
 def test_checks_that_the_rules_and_limits_give_reason_for() -> None:
-    assert known.checks(profile()) == {"audio_received", "idle", "credentials"}
+    assert known.checks(profile()) == {"audio_received", "credentials"}
     several = tuple(rule(name, name, category=name) for name in ("audio_chunk", "rate_limit", "auth", "concurrency_limit"))
     assert known.checks(profile(rules=several)) == {"credentials", "connection_rate", "concurrency"}
     made = profile(rules=several).model_dump()
