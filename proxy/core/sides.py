@@ -64,7 +64,7 @@ class OneSide:
 class ClientSide(OneSide):
     """Client to vendor: audio, in binary messages or inside others, and the client's messages."""
 
-    __slots__ = ("_inspector", "_looked_at", "_text_length", "_was_quiet", "_wav", "audio")
+    __slots__ = ("_inspector", "_looked_at", "_packed", "_text_length", "_was_quiet", "_wav", "audio")
     side = Side.CLIENT
 
     def __init__(self, known: Known) -> None:
@@ -73,6 +73,7 @@ class ClientSide(OneSide):
         self._wav = known.spec is not None and known.spec.spec.audio.each_message == "wav"
         self.audio = self._counted if known.shape.counts else known.clock.add_all
         self._text_length = -1  # of a binary message that was no audio
+        self._packed = False
         self._looked_at = 0.0
         self._was_quiet = False
 
@@ -132,8 +133,10 @@ class ClientSide(OneSide):
     def _wav_file(self, length: int, head: bytes, now: float) -> None:
         """A message that is a whole file: what it holds stands in its own header."""
         known, found = self.known, wav(head)
+        self._packed = found is None and (self._packed or container(head) is not None)
         if found is None:
-            known.noticed(Noticed.FORMAT_MISMATCH, now)
+            if not self._packed:  # in another container, which goes on without a header, nothing can be compared
+                known.noticed(Noticed.FORMAT_MISMATCH, now)
             known.clock.reformat(UNTIMED)
             self._chunk(length, now)
             return

@@ -242,6 +242,12 @@ class TestWholeFiles:
         session = play("wav").says(type="start").client(binary(b"\0\x40" * 8000)).session
         assert (session.audio.read, list(session.facts)) == (0.0, [Noticed.FORMAT_MISMATCH])
 
+    def test_another_container_goes_on_without_a_header(self) -> None:
+        p = play("wav").says(type="start").client(binary(b"OggS" + bytes(4000)), binary(b"\0\x40" * 2000))
+        assert (p.session.audio.read, p.session.facts) == (0.0, {})
+        p.client(binary(wav_file(b"\0\x40" * 8000)), binary(b"\0\x40" * 2000))
+        assert list(p.session.facts) == [Noticed.FORMAT_MISMATCH]
+
 
 class TestStreams:
     def test_each_stream_has_a_first_result_and_positions_of_its_own(self) -> None:
