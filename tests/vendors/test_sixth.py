@@ -227,3 +227,16 @@ def test_a_refusal_is_the_vendors_by_its_own_header(folder: Path, header: str, o
         options["process_response"] = None  # whoever answers knows nothing of the vendor's headers
     verdict = run(called(folder, never, saying(), **options)).verdict
     assert (verdict.http_status, verdict.owner, verdict.outcome) == (401, owner, "refused_by_vendor")
+
+
+@pytest.mark.parametrize(("piece", "agrees", "owner"), [(TENTH[:160], "yes", "client"), (TENTH, "no", "vendor")])
+def test_its_claims_are_held_against_its_limits(folder: Path, piece: bytes, agrees: str, owner: str) -> None:
+    async def vendor(line: ServerConnection) -> None:
+        await greet(line)
+        for _ in range(10):
+            await line.recv()
+        await line.close(4003, "Chunk too short: 5 ms")
+
+    report = run(called(folder, vendor, saying(*[piece] * 10)))
+    assert [(found.check, found.claimed, found.agrees) for found in report.evidence] == [("chunk_duration", 0.02, agrees)]
+    assert (report.verdict.rule_owner, report.verdict.owner) == ("client", owner)
