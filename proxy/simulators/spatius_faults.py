@@ -82,7 +82,7 @@ ERRORS: Final[Mapping[str, tuple[int, Texts, Literal["hello", "session"]]]] = {
     "sessionDurationExceeded": (4002, ("session time limit reached", "Maximum session duration exceeded"), "session"),  # [sdk]
     "idleTimeout": (0, ("no audio input for 60s", "livekit silence timeout"), "session"),  # [sdk]
     "upstreamError": (0, ("driven server returned non-200 status code: 503", "driven server request failed: EOF"), "session"),  # [sdk]
-    "serverError": (321, ("server boom", "internal error"), "session"),  # [unit]
+    "serverError": (321, ("server boom", "Server boom!"), "session"),  # [unit]
     "serverError-400": (400, ("bad params", "Bad params"), "session"),  # [unit]
     "serverError-13": (13, ("internal", "rpc error: code = Internal"), "session"),  # gRPC's number; text [ours]
 }

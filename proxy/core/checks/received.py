@@ -28,7 +28,8 @@ STILL_UNREAD: Final = 1.0
 LATEST_READING: Final = 3.0
 """Seconds after which a reading of TCP_INFO says nothing of the present."""
 
-_SECONDS: Final = re.compile(r" ([1-9][0-9]{0,4}) ?s(?:ec|ecs|econd|econds)? ")
+_SECONDS: Final = re.compile(r"(?<![0-9]) ([1-9][0-9]{0,4}) ?s(?:ec|ecs|econd|econds)? ")
+"""In folded text, where `12.5 s` is `12 5 s`: of such a number nothing is read, least of all its end."""
 
 NOT_THE_CLIENT: Final = ("The vendor says that no audio came, but its own TCP has acknowledged audio inside that time: not the client. "
                          "Send the vendor's support the ids and the evidence.")
@@ -102,7 +103,7 @@ def _nothing_read(case: Case, timer: _Timer, lag: float) -> Finding:
         since = case.at - arrived if arrived is not None else timer.window
         if known.clock.chunks and since + SAMPLED_EVERY <= timer.quiet and lag < timer.margin and case.whole:
             return timer.finding(NO, Owner.VENDOR, KEPT_ALIVE, measured=since)
-        return timer.finding(CANNOT_TELL, stage="read")
+        return _not_arrived(case, timer, lag)
     if lag >= timer.margin and known.lagged_at is not None and known.lagged_at >= case.at - STILL_UNREAD:
         return timer.finding(CANNOT_TELL, stage="read")  # what it sent may not have been read yet
     return timer.finding(YES, None, AS_BINARY if known.shape.text_in_binary else "", stage="read")
