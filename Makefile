@@ -45,6 +45,7 @@ clean:  ## back to the checkout
 .venv/.for-tests: $(INPUTS) tests/apt-packages.txt | .venv/bin/python
 	tests/apt-install $$(grep -v '^#' tests/apt-packages.txt)
 	$(PIP) install --quiet --editable '.[test]'
+	$(PIP) install --quiet --no-deps livekit-plugins-nextevi  # its WebSocket client runs without the framework that it asks for
 	touch .venv/.for-use $@
 
 .venv/.for-fuzz: .venv/.for-tests
