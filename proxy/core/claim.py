@@ -128,3 +128,9 @@ def _compiled(phrases: tuple[str, ...]) -> tuple[Phrase, ...]:
 
 def as_number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def as_close_code(value: Any) -> int | None:
+    """A close code told in a message, legal or not; nothing that two bytes do not hold."""
+    number = as_number(value)
+    return int(number) if number is not None and 0 <= number < 65536 else None

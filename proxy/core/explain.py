@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from proxy.core.claim import Claim, as_number
+from proxy.core.claim import Claim, as_close_code
 from proxy.core.classify import NOTHING, Meaning, shared
 from proxy.core.inspect import Json, Kind, Told, text_of
 from proxy.core.profile import Profile
@@ -183,8 +183,7 @@ class _Frames:
             self.fatal = True
             claim.hear(self._profile, told)
         elif kind.role == "disconnect":
-            code = as_number(kind.close_code(json))
-            claim.closed(self._profile, int(code) if code is not None else None, text_of(kind.close_reason(json)), Side.VENDOR)
+            claim.closed(self._profile, as_close_code(kind.close_code(json)), text_of(kind.close_reason(json)), Side.VENDOR)
         elif kind.role in ("error", "warning"):
             self.warnings.append(told)
         elif kind.role == "ready":

@@ -23,6 +23,8 @@ LARGEST: Final = 256 * 1024
 """Bytes of a text message that is still read."""
 LONGEST: Final = 512
 """Characters of a value that is kept."""
+MOST: Final = 1e11
+"""Seconds or milliseconds of a position."""
 
 BASE64_HEAD: Final = 168
 """Characters of base64 that are decoded to look at the audio: 126 bytes."""
@@ -103,7 +105,8 @@ def first(paths: tuple[str, ...]) -> Get:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if type(value) is float or type(value) is int else None
+    """A number that can be a time; one out of all proportion would stay in sums for ever."""
+    return float(value) if (type(value) is float or type(value) is int) and abs(value) <= MOST else None
 
 
 def _position(where: Position | None) -> Get | None:

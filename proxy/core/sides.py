@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from proxy.core.audio import HEAD_BYTES, SILENCE_LEVEL, SPEECH_LEVEL, UNTIMED, container, is_text, peak, wav
-from proxy.core.claim import as_number
+from proxy.core.claim import as_close_code, as_number
 from proxy.core.deflate import Inflater
 from proxy.core.inspect import Json, Kind, text_of
 from proxy.core.known import Known
@@ -303,9 +303,8 @@ class VendorSide(OneSide):
             known.stopped_at = known.stopped_at or now
             known.ending.goodbye = True
         elif kind.role == "disconnect":
-            code = as_number(kind.close_code(json))
             known.judged(now)
-            known.ending.told(int(code) if code is not None else None, text_of(kind.close_reason(json)), now)
+            known.ending.told(as_close_code(kind.close_code(json)), text_of(kind.close_reason(json)), now)
 
     def _told(self, kind: Kind, json: Json, now: float) -> None:
         known = self.known

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.core.claim import BODY_LIMIT, MOST_SAID, NO_STATUS, Claim, as_number
+from proxy.core.claim import BODY_LIMIT, MOST_SAID, NO_STATUS, Claim, as_close_code, as_number
 from proxy.core.inspect import Told
 from proxy.core.messages import Message
 from proxy.core.profile import Profile
@@ -129,6 +129,14 @@ def test_an_empty_close_counts_as_1005() -> None:
 @pytest.mark.parametrize(("value", "number"), [(1, 1.0), (1.5, 1.5), (True, None), ("1", None), (None, None)])
 def test_as_number(value: object, number: float | None) -> None:
     assert as_number(value) == number
+
+
+@pytest.mark.parametrize(("value", "code"), [
+    (4001, 4001), (5004.0, 5004), (0, 0), (65535, 65535), (65536, None), (-1, None), (1e308, None), (float("nan"), None),
+    ("4001", None), (None, None),
+])
+def test_a_close_code_has_two_bytes(value: object, code: int | None) -> None:
+    assert as_close_code(value) == code
 
 
 @given(st.integers(), st.none() | st.dictionaries(st.text(), st.text()), st.none() | st.binary(), st.text())

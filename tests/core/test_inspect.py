@@ -207,3 +207,15 @@ def test_no_text_of_anybodys_makes_another_message_pass(text: str, more: str, fi
     for kind in ({"type": "Error"}, {"type": "Results", "is_final": True}):
         message = orjson.dumps(said | kind if first else kind | said)
         assert not Inspector(PASSING).is_passing(message)
+
+
+@pytest.mark.parametrize(("value", "seconds"), [
+    ("1500", 1.5), ("-3", -0.003), ("1e11", 1e8), ("1e12", None), ("-1e308", None), ("true", None),
+])
+def test_a_time_out_of_all_proportion_is_none(value: str, seconds: float | None) -> None:
+    made = Inspector(Messages.model_validate({"kinds": {"Done": {"role": "end", "audio_seconds": {"path": "ms", "unit": "ms"}}}}))
+    found = made.read(f'{{"type":"Done","ms":{value}}}'.encode())
+    assert found is not None
+    kind, json = found
+    assert kind.audio_seconds is not None
+    assert kind.audio_seconds(json) == seconds
