@@ -6,23 +6,18 @@ Owns how a client behaves on the wire. It speaks through a plain WebSocket libra
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import struct
-import wave
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
 
-RECORDING: Final = Path(__file__).with_name("speech.wav")
-RATE: Final = 16000
-WIDTH: Final = 2
+from proxy.simulators.dialects import Dialect
+from proxy.simulators.recording import WIDTH, spoken
+
 ANSWER_SECONDS: Final = 12.0
 """How long a caller waits for the 101, and after its last word for the end."""
 PAUSE_SECONDS: Final = 0.4
@@ -32,28 +27,19 @@ TEXT: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
-    """One endpoint as its clients speak it. `scheme` stands before the key in Authorization; `end` is the end message."""
-
-    vendor: str
-    path: str
-    scheme: str
-    end: str
-
-
-@dataclass(frozen=True, slots=True)
 class Manner:
     """How a caller behaves.
 
     key: None for none at all. path: instead of the dialect's. seconds: of audio, None for as long as the others, 0 for none.
-    chunk: seconds of audio a message. pace: times real time. header: begin with the WAV header. says: texts after the audio.
+    chunk: seconds of audio a message, None for the dialect's. pace: times real time. header: begin with the WAV header. says: texts
+    after the audio.
     then: say goodbye and listen; only listen; close without goodbye; close as if pings had got no answer; die (RST).
     """
 
     key: str | None = "demo-key"
     path: str | None = None
     seconds: float | None = None
-    chunk: float = 0.1
+    chunk: float | None = None
     pace: float = 1.0
     header: bool = False
     says: tuple[str, ...] = ()
@@ -62,31 +48,12 @@ class Manner:
     after: float = 0.0
 
 
-@cache
-def recording() -> bytes:
-    """The WAV file's samples: 16 kHz, 16 bit, mono."""
-    with wave.open(str(RECORDING)) as file:
-        if (file.getframerate(), file.getsampwidth(), file.getnchannels()) != (RATE, WIDTH, 1):
-            raise ValueError(f"{RECORDING.name} is not 16 kHz, 16 bit, mono")
-        samples: bytes = file.readframes(file.getnframes())
-    return samples
-
-
-def spoken(seconds: float, chunk: float, header: bool = False) -> Iterator[bytes]:
-    """So much of the recording, over and over, in messages of `chunk` seconds; the last may be shorter."""
-    whole, size, total = recording(), int(chunk * RATE) * WIDTH, int(seconds * RATE) * WIDTH
-    if header:
-        yield RECORDING.read_bytes()[:44]
-    for at in range(0, total, size):
-        start, length = at % len(whole), min(size, total - at)
-        yield (whole[start : start + length] + whole)[:length]
-
-
 async def call(url: str, dialect: Dialect, manner: Manner, seconds: float, headers: dict[str, str]) -> str:
     """One call to its end, of `seconds` unless the manner says otherwise. Returns what the client saw; raises nothing of the network's."""
     await asyncio.sleep(manner.after)
+    headers = {**dialect.headers, **headers}
     if manner.key is not None:
-        headers = headers | {"Authorization": dialect.scheme + manner.key}
+        headers[dialect.key_header] = dialect.scheme + manner.key
     try:
         line = await connect(
             url + (manner.path or dialect.path), additional_headers=headers, compression="deflate" if manner.compression else None,
@@ -102,8 +69,8 @@ async def call(url: str, dialect: Dialect, manner: Manner, seconds: float, heade
 
 
 async def _converse(line: ClientConnection, dialect: Dialect, manner: Manner, seconds: float) -> str:
-    heard = _Heard()
-    speaker = asyncio.create_task(_speak(line, dialect, manner, seconds))
+    heard = _Heard(dialect)
+    speaker = asyncio.create_task(_speak(line, dialect, manner, seconds, heard))
     try:
         async with asyncio.timeout(seconds + ANSWER_SECONDS):
             while True:
@@ -120,21 +87,35 @@ async def _converse(line: ClientConnection, dialect: Dialect, manner: Manner, se
     return str(heard)
 
 
-async def _speak(line: ClientConnection, dialect: Dialect, manner: Manner, seconds: float) -> None:
+async def _speak(line: ClientConnection, dialect: Dialect, manner: Manner, seconds: float, heard: _Heard) -> None:
     clock = asyncio.get_running_loop().time
+    for message in dialect.opening:
+        await line.send(message)
     began, said = clock(), 0.0
-    for piece in spoken(seconds, manner.chunk, manner.header):
-        await line.send(piece)
-        said += len(piece) / (RATE * WIDTH)
+    for piece in spoken(seconds, manner.chunk or dialect.chunk, manner.header, dialect.rate):
+        await line.send(dialect.wrap(piece))
+        said += len(piece) / (dialect.rate * WIDTH)
         await asyncio.sleep(max(0.0, began + said / manner.pace - clock()))
+        if dialect.gives_up and heard.error:
+            break
     for text in manner.says:
         await asyncio.sleep(PAUSE_SECONDS)
         await line.send(text)
     if manner.then == "end":
-        await line.send(dialect.end)
+        await _say_goodbye(line, dialect, heard)
     elif manner.then != "listen":
         await asyncio.sleep(PAUSE_SECONDS)
         await _leave(line, manner.then)
+
+
+async def _say_goodbye(line: ClientConnection, dialect: Dialect, heard: _Heard) -> None:
+    if dialect.end is not None:
+        await line.send(dialect.end)
+    if dialect.leaves:
+        await asyncio.sleep(PAUSE_SECONDS)
+        if dialect.end is not None:  # else nobody will say that all is done
+            await heard.enough.wait()
+        await line.close()
 
 
 async def _leave(line: ClientConnection, how: Literal["leave", "give-up", "die"]) -> None:
@@ -148,15 +129,16 @@ async def _leave(line: ClientConnection, how: Literal["leave", "give-up", "die"]
 class _Heard:
     """What was told to the client: the last text, the last error, and how it ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, dialect: Dialect) -> None:
+        self._read = dialect.read
         self.text = self.error = self.close = ""
+        self.enough = asyncio.Event()  # to leave: it is done, or has failed
 
     def hear(self, data: str | bytes) -> None:
-        message: dict[str, Any] = json.loads(data)
-        if message["type"] == "Error":
-            self.error = str(message.get("error") or message.get("code") or message.get("variant"))
-        alternatives = message.get("channel", {}).get("alternatives", ()) if message["type"] == "Results" else (message,)
-        self.text = next((found["transcript"] for found in alternatives if found.get("transcript")), self.text)
+        told = self._read(data)
+        self.text, self.error = told.text or self.text, told.error or self.error
+        if told.done or told.error:
+            self.enough.set()
 
     def __str__(self) -> str:
         text = self.text if len(self.text) <= TEXT else "…" + self.text[1 - TEXT :]

@@ -9,12 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from proxy.simulators.caller import Dialect, Manner
-
-AUDIO: Final = "encoding=linear16&sample_rate=16000"
-NOVA: Final = Dialect("deepgram", f"/v1/listen?model=nova-3&interim_results=true&{AUDIO}", "Token ", '{"type":"CloseStream"}')
-FLUX: Final = Dialect("deepgram", f"/v2/listen?model=flux-general-en&{AUDIO}", "Token ", '{"type":"CloseStream"}')
-V3: Final = Dialect("assemblyai", "/v3/ws?sample_rate=16000&format_turns=true", "", '{"type":"Terminate"}')
+from proxy.simulators.caller import Manner
+from proxy.simulators.dialects import AVATAR, FLUX, NOVA, SCRIPTED, UNSCRIPTED, V3, VOICE, VOICE_AS_DOCUMENTED, Dialect
 
 PLAINLY: Final = Manner()
 TWO_SECONDS: Final = Manner(seconds=2.0)
@@ -129,4 +125,50 @@ ASSEMBLYAI: Final = (
     Scene("leaves without Terminate", V3, "1000_abandoned", "client", "client", "abandoned", Manner(seconds=1.0, then="leave")),
 )
 
-SCENES: Final = DEEPGRAM + ASSEMBLYAI
+AS_SDKS: Final[Mapping[str, Any]] = {"strict": False}
+"""As lenient as a vendor must be whose own SDKs leave out what its page asks for."""
+NEXTEVI: Final = (
+    _good("a call", VOICE, **AS_SDKS),
+    _good("a call, audio in JSON", VOICE_AS_DOCUMENTED),
+    Scene("a wrong key", VOICE, "AUTH_FAILED", "operator", manner=Manner(key="bad-key")),
+    _refused("a wrong key, as seen", VOICE, "AUTH_FAILED", "operator", Manner(key="bad-key"), **LIVE),
+    Scene("no such configuration", VOICE, "CONFIG_NOT_FOUND", "operator", manner=Manner(path="/ws/voice/v-1?config_id=config-missing")),
+    _fault("too many messages: close 4004", VOICE, "RATE_LIMITED", "operator", "RATE_LIMITED", **AS_SDKS),
+    Scene("a piece of more than 1 MB", VOICE, "AUDIO_CHUNK_TOO_LARGE", "client", vendor=AS_SDKS,
+          manner=Manner(seconds=23.0, chunk=23.0, pace=100.0)),
+    Scene("a message nobody knows", VOICE, "UNSUPPORTED_MESSAGE_TYPE", "client", vendor=AS_SDKS,
+          manner=Manner(seconds=0.5, says=('{"type":"Bogus"}',), then="listen")),
+    _fault("a failure inside", VOICE, "INTERNAL_ERROR", "vendor", "INTERNAL_ERROR", **AS_SDKS),
+    _fault("the same, told in a message", VOICE, "INTERNAL_ERROR", "vendor", "INTERNAL_ERROR-disconnect", **AS_SDKS),
+    _refused("overloaded", VOICE, "SERVICE_UNAVAILABLE", "vendor", fault="SERVICE_UNAVAILABLE-http"),
+    _fault("reset in mid-call", VOICE, "transport_reset", "network", "reset", **AS_SDKS),
+)
+
+SPATIUS: Final = (
+    _good("an answer spoken", AVATAR),
+    _refused("a wrong session token", AVATAR, "sessionTokenInvalid", "operator", Manner(key="bad-key")),
+    _refused("no such avatar", AVATAR, "avatarNotFound", "operator", Manner(path="/v2/driveningress/websocket?id=no-avatar")),
+    _refused("no credits left", AVATAR, "creditsExhausted", "operator", fault="creditsExhausted-402"),
+    _fault("credits run out in mid-call", AVATAR, "creditsExhausted", "operator", "creditsExhausted"),
+    Scene("nothing is said", AVATAR, "idleTimeout", "client", manner=SILENT, vendor=SHORT_IDLE),
+    Scene("its longest session", AVATAR, "sessionDurationExceeded", "client", manner=Manner(seconds=3.0),
+          vendor={"max_session_seconds": 2.0}),
+    _fault("a failure inside", AVATAR, "upstreamError", "vendor", "upstreamError"),
+    _good("a failure that passes", AVATAR, TWO_SECONDS, fault="upstreamError-goes-on", fault_after=1.0),
+    _fault("an error of ours, it says", AVATAR, "protocolError", "client", "protocolError"),
+    _fault("end of stream in mid-call", AVATAR, "connectionClosed", "network", "eof"),
+)
+
+ELSA: Final = (
+    _good("a sentence scored", SCRIPTED),
+    _good("free speech scored", UNSCRIPTED),
+    Scene("a wrong token", UNSCRIPTED, "InvalidSessionToken", "operator", manner=Manner(key="bad-key")),
+    Scene("no token", SCRIPTED, "InvalidHeaderParameter", "operator", manner=Manner(key=None)),
+    _fault("an account switched off", SCRIPTED, "ClientIsNotActive", "operator", "ClientIsNotActive"),
+    _fault("no minutes left", UNSCRIPTED, "ClientHasNoMoreMinutes", "operator", "ClientHasNoMoreMinutes"),
+    _fault("the recogniser takes too long", UNSCRIPTED, "ASRSocketTimeout", "vendor", "ASRSocketTimeout"),
+    Scene("too much audio", UNSCRIPTED, "AudioTooBigForSync", "client", manner=Manner(seconds=3.0), vendor={"max_audio_seconds": 2.0}),
+    Scene("leaves an open stream", SCRIPTED, "1000_abandoned", "client", "client", "abandoned", Manner(seconds=1.0, then="leave")),
+)
+
+SCENES: Final = DEEPGRAM + ASSEMBLYAI + NEXTEVI + SPATIUS + ELSA

@@ -60,7 +60,7 @@ def test_its_profiles_explain(installed: Path) -> None:
 
 
 def test_its_recording_is_there(installed: Path) -> None:
-    script = "from proxy.simulators.caller import recording; print(len(recording()))"
+    script = "from proxy.simulators.recording import recording; print(len(recording()))"
     assert int(python("-c", script, cwd=installed.parent, PYTHONPATH=str(installed), PYTHONSAFEPATH="1")) > 16000
 
 

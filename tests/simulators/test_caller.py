@@ -10,8 +10,9 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from proxy.simulators import AssemblyAISimulator, DeepgramSimulator
-from proxy.simulators.caller import RECORDING, Manner, call, recording, spoken
-from proxy.simulators.scenes import FLUX, NOVA, V3
+from proxy.simulators.caller import Manner, call
+from proxy.simulators.dialects import FLUX, NOVA, V3
+from proxy.simulators.recording import RECORDING, recording, spoken
 from tests.aio import free_port, run
 
 
