@@ -26,13 +26,14 @@ LEFT_EARLY = "The client left before the answer was through: look at its own tim
 class Exchange:
     """`route` is None where there is none; then all that is left is our own refusal."""
 
-    __slots__ = ("_client_left", "_failed", "_fits", "_own", "_req_id", "claim", "vendor")
+    __slots__ = ("_client_left", "_failed", "_fits", "_own", "_req_id", "_status", "claim", "vendor")
 
     def __init__(self, vendor: Vendor, route: Route | None) -> None:
         self.vendor = vendor
         self.claim = Claim(phase=Phase(route.phase) if route else Phase.HTTP_REQUEST)
         self._fits = holds(route.failed) if route else None
         self._failed = False
+        self._status: int | None = None
         self._own: str | None = None
         self._client_left = False
         self._req_id: str | None = None
@@ -47,11 +48,10 @@ class Exchange:
         """The vendor's answer. Names of headers in lower case; `body` is its beginning, decompressed, or nothing."""
         self._failed = status >= _FAILURE or (200 <= status < 300 and self._tells_of_failure(body))
         self._req_id = next((headers[name] for name in self._id_headers() if name in headers), None)
+        self._status = status
         if self._failed:
             self.claim.refused(self.vendor.profile, status, headers, body)
             self.claim.ended_by = self.claim.answered_by
-        else:
-            self.claim.http_status = status
 
     def lost(self, how: Transport) -> None:
         """There was no answer, or its body was cut. A vendor that hung up was there; all else is the network's."""
@@ -78,7 +78,7 @@ class Exchange:
         return Verdict(
             vendor=self.vendor.name, outcome=outcome, phase=claim.phase, code=meaning.code, rule=meaning.rule, category=meaning.category,
             owner=meaning.owner, rule_owner=meaning.owner, retry=meaning.retry, retry_after_seconds=claim.retry_after,
-            initiated_by=self._began(outcome), ended_by=self._began(outcome), http_status=claim.http_status,
+            initiated_by=self._began(outcome), ended_by=self._began(outcome), http_status=self._status,
             server_code=clean(claim.told.server_code), server_title=clean(claim.told.server_title),
             server_detail=clean(claim.told.server_detail), connection_id=clean(claim.told.connection_id),
             req_id=clean(self._req_id or claim.told.req_id), hint=meaning.hint)
@@ -90,7 +90,7 @@ class Exchange:
         if self._failed:
             meaning = self.vendor.classifier.classify(self.claim)
             # Common rules about a 2xx are about handshakes, and nothing that failed is a normal end.
-            strange = meaning.ok or ((self.claim.http_status or 0) < 300 and not meaning.vendors_own)
+            strange = meaning.ok or ((self._status or 0) < 300 and not meaning.vendors_own)
             return Outcome.REFUSED_BY_VENDOR, NOTHING if strange else meaning
         if self.claim.transport is not None:
             return Outcome.ERROR, self.vendor.classifier.classify(self.claim)

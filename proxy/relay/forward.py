@@ -186,8 +186,9 @@ class Forward:
         keeps = self._uploaded and not self._ends and self._asker.would_stay and self.keep()
         kept = bytearray()
         try:
+            head = plain_answer_head(message.code, message.reason, message.raw_headers, chunked=chunked, closes=not keeps)
             self._answered = True
-            await self._asker.write(plain_answer_head(message.code, message.reason, message.raw_headers, chunked=chunked, closes=not keeps))
+            await self._asker.write(head)
             await self._flow(body, chunked, kept if self.exchange.wants_body(message.code) else None)
             if wire.was_cut and not message.chunked and "content-length" not in headers:
                 raise ConnectionResetError("what came cannot be told from the whole")

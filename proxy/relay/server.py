@@ -31,7 +31,6 @@ class Bound:
     host: str
     port: int
     acceptor: Acceptor
-    heads: HeadServer
 
     def __str__(self) -> str:
         return _shown(self.host, self.port)
@@ -67,7 +66,7 @@ class Servers:
         except OSError as error:
             raise BindError(f"{name}: cannot listen on {_shown(host, port)}: {error.strerror or error}") from None
         actual = sockets[0].getsockname()
-        bound = Bound(name, actual[0], actual[1], Acceptor(sockets, heads, tls, rejected, self.head_timeout), heads)
+        bound = Bound(name, actual[0], actual[1], Acceptor(sockets, heads, tls, rejected, self.head_timeout))
         self.bound.append(bound)
         return bound
 
@@ -92,8 +91,6 @@ class Servers:
         while self.relay.busy:
             idle.clear()
             await idle.wait()
-        for bound in self.bound:
-            bound.heads.hang_up()
 
     def stop_listening(self) -> None:
         for bound in self.bound:

@@ -22,7 +22,7 @@ from http import HTTPStatus
 from time import monotonic
 from typing import Any, Final, cast
 
-from aiohttp import ClientTimeout, HttpVersion10, HttpVersion11, StreamReader, TCPConnector, web
+from aiohttp import ClientPayloadError, ClientTimeout, HttpVersion10, HttpVersion11, StreamReader, TCPConnector, web
 from aiohttp.abc import AbstractResolver
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
@@ -31,7 +31,7 @@ from aiohttp.http import HttpProcessingError
 from aiohttp.http_parser import RawResponseMessage
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.tcp_helpers import tcp_keepalive
-from aiohttp.web_protocol import RequestHandler, _ErrInfo
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 from yarl import URL
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
@@ -74,11 +74,6 @@ class HeadServer(web.Server):
     def __call__(self) -> RequestHandler:
         return _Handler(self, loop=self._loop, **self._kwargs)
 
-    def hang_up(self) -> None:
-        """Closes the connections that aiohttp holds: those that wait for a request, mostly."""
-        for handler in self.connections:
-            handler.force_close()
-
 
 class _Handler(RequestHandler):
     """aiohttp's handler, but for its error page, which repeats what it could not parse, and its log."""
@@ -97,6 +92,9 @@ class _Handler(RequestHandler):
         super().data_received(data)
         if self._request_count != heads:
             self._head_bytes = 0
+            if in_body and not self._body.is_eof():
+                # What came is no body. aiohttp tells whoever reads the next request, but not who waits for more of this one.
+                self._body.set_exception(RequestPayloadError())
             if self._messages:
                 self._body = self._messages[-1][1]
         elif not (in_body or self._upgraded or self._close):
@@ -116,6 +114,8 @@ class _Handler(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         gone, self._gone = self._gone, None
         super().connection_lost(exc)
+        if not self._body.is_eof():  # aiohttp may be waiting for the rest, to throw it away
+            self._body.set_exception(ConnectionResetError())
         if gone is not None:
             gone()
 
@@ -179,7 +179,8 @@ class Asker:
         self._handler._gone = gone
         self.body = request.content
         self.takes_chunks = request.version == HttpVersion11
-        self.would_stay = self.takes_chunks and request.keep_alive
+        # After an upgrade that is none to it the parser cannot find the next request.
+        self.would_stay = self.takes_chunks and request.keep_alive and not request._message.upgrade
         self.awaits_continue = (self.takes_chunks and request.headers.get("Expect", "").lower() == "100-continue"
                                 and not request.content.is_eof())
 
@@ -294,8 +295,8 @@ class Wire:
 
     @property
     def ended(self) -> bool:
-        """Whether the connection is over."""
-        return self._protocol.ended
+        """Whether the vendor ended the connection, and not we because of what it sent."""
+        return self._protocol.ended and not self._protocol.garbled
 
     @property
     def was_cut(self) -> bool:
@@ -326,7 +327,7 @@ class _Stamped(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self.made_at = self.connected_at = monotonic()
-        self.ended = self.was_cut = False
+        self.ended = self.was_cut = self.garbled = False
         self._headed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -341,7 +342,12 @@ class _Stamped(ResponseHandler):
             data = data[end:]
             if not data:
                 return
+        body = self._payload
         super().data_received(data)
+        self.garbled = self.exception() is not None
+        if self.garbled and body is not None and not body.is_eof():
+            # What came is no body. aiohttp tells whoever waits for the next head, but not who waits for more of this one.
+            body.set_exception(ClientPayloadError())
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.ended, self.was_cut = True, exc is not None

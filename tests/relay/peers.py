@@ -68,6 +68,19 @@ class Peer:
             return True
         return False
 
+    async def message(self) -> tuple[bytes, bytes]:
+        """A request's or an answer's head, and its body by Content-Length or in chunks, put together."""
+        head = await self.head()
+        lowered = head.lower()
+        if b"\r\ntransfer-encoding: chunked" in lowered:
+            body = b""
+            while size := int(await self.reader.readuntil(b"\r\n"), 16):
+                body += (await self.exactly(size + 2))[:-2]
+            assert await self.exactly(2) == b"\r\n"
+            return head, body
+        length = lowered.partition(b"\r\ncontent-length: ")[2].partition(b"\r\n")[0]
+        return head, await self.exactly(int(length or b"0"))
+
     async def send(self, data: bytes) -> None:
         """Returns when all but a buffer of it is in the kernel's hands."""
         self.writer.write(data)
@@ -212,7 +225,7 @@ class Rig:
         """One report each, nothing left over, no error that nobody caught."""
         ledger = self.app.ledger
         assert not self.problems, self.problems
-        assert not self.app.relay.calls
+        assert not self.app.relay.busy
         assert ledger.slips == 0
         assert not any(ledger.active.values())
         assert sum(ledger.started_total.values()) == sum(ledger.ended_total.values()) == self.reports.seen
