@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from proxy.core.profile import Profile
 from proxy.core.rules import Common
-from proxy.core.tally import FRAME_TYPES, Histogram
+from proxy.core.tally import FRAME_TYPES, GOOD, STALLED, Histogram
 from proxy.core.verdict import Outcome
 from proxy.telemetry.catalogue import METRICS
 from proxy.telemetry.ledger import Ledger
@@ -133,6 +133,24 @@ def test_two_listeners_of_one_vendor() -> None:
     assert series["earwitness_audio_seconds_total{listener=two,stage=read,vendor=acme}"] == 2
     assert series["earwitness_undelivered_seconds{vendor=acme}"] == 1.5
     assert series["earwitness_audio_lead_seconds{vendor=acme}"] == 0.1
+
+
+def test_service_is_told_by_listener_and_what_is_the_vendors_is_summed() -> None:
+    book = Ledger({"one": profile(), "two": profile()}, COMMON, strict=True)
+    for listener, seconds in (("one", 3.0), ("two", 5.0)):
+        tables = book.tables(listener, "acme", "v1")
+        tables.served[GOOD], tables.served[STALLED] = seconds, 1.0
+        tables.finals += 1
+        tables.ready.observe(0.3)
+        tables.gap.observe(0.1)
+    series = read(Metrics(book, "1"))
+    assert series["earwitness_service_seconds_total{endpoint=v1,listener=one,state=good,vendor=acme}"] == 3
+    assert series["earwitness_service_seconds_total{endpoint=v1,listener=two,state=good,vendor=acme}"] == 5
+    assert series["earwitness_service_seconds_total{endpoint=v1,listener=two,state=stalled,vendor=acme}"] == 1
+    assert series["earwitness_service_seconds_total{endpoint=v2,listener=two,state=not_ready,vendor=acme}"] == 0
+    assert series["earwitness_results_total{endpoint=v1,kind=final,vendor=acme}"] == 2
+    assert series["earwitness_ready_seconds_count{endpoint=v1,vendor=acme}"] == 2
+    assert series["earwitness_audio_gap_seconds_count{vendor=acme}"] == 2
 
 
 def test_an_error_becomes_one_series_that_was_there_before() -> None:
