@@ -91,6 +91,8 @@ async def _speak(line: ClientConnection, dialect: Dialect, manner: Manner, secon
     clock = asyncio.get_running_loop().time
     for message in dialect.opening:
         await line.send(message)
+    if dialect.waits:
+        await heard.welcome.wait()
     began, said = clock(), 0.0
     for piece in spoken(seconds, manner.chunk or dialect.chunk, manner.header, dialect.rate):
         await line.send(dialect.wrap(piece))
@@ -132,11 +134,14 @@ class _Heard:
     def __init__(self, dialect: Dialect) -> None:
         self._read = dialect.read
         self.text = self.error = self.close = ""
+        self.welcome = asyncio.Event()  # to speak, or there is nothing to wait for any more
         self.enough = asyncio.Event()  # to leave: it is done, or has failed
 
     def hear(self, data: str | bytes) -> None:
         told = self._read(data)
         self.text, self.error = told.text or self.text, told.error or self.error
+        if told.ready or told.error:
+            self.welcome.set()
         if told.done or told.error:
             self.enough.set()
 

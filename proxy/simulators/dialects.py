@@ -21,11 +21,12 @@ Said = str | bytes
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a message says: words, an error, that what was asked for is done."""
+    """What a message says: words, an error, that what was asked for is done, or may begin."""
 
     text: str = ""
     error: str = ""
     done: bool = False
+    ready: bool = False
 
 
 def _as_it_is(audio: bytes) -> Said:
@@ -36,7 +37,7 @@ def _as_it_is(audio: bytes) -> Said:
 class Dialect:
     """One endpoint. `scheme` stands before the key in `key_header`; `end` is the end message, None where there is none.
 
-    leaves: the client closes, once it has been told that all is done; else the vendor does. gives_up: an error ends its call.
+    waits: audio is not sent before the vendor is ready for it. leaves: the client closes, once it has been told that all is done; else the vendor does. gives_up: an error ends its call.
     rate: samples a second. chunk: seconds of audio a message.
     """
 
@@ -49,6 +50,7 @@ class Dialect:
     headers: Mapping[str, str] = field(default_factory=dict)
     opening: tuple[Said, ...] = ()
     wrap: Callable[[bytes], Said] = _as_it_is
+    waits: bool = False
     leaves: bool = False
     gives_up: bool = False
     rate: int = RATE
@@ -76,7 +78,7 @@ def _nextevi(data: Said) -> Told:
     message = _typed(data)
     body = message["data"] if isinstance(message.get("data"), dict) else message
     error = str(body.get("error_code") or body.get("error")) if message.get("type") == "error" else ""
-    return Told(body.get("transcript", ""), error, bool(body.get("is_speech_final")))
+    return Told(body.get("transcript", ""), error, bool(body.get("is_speech_final")), message.get("type") == "connection_metadata")
 
 
 def _elsa(data: Said) -> Told:
@@ -84,7 +86,8 @@ def _elsa(data: Said) -> Told:
     error = str(message.get("message")) if message.get("type") == "ELSA:error" else str(message.get("reason") or "")
     body = message["data"] if isinstance(message.get("data"), dict) else {}
     text = next((said.get("sentence", "") for said in body.get("utterance", ())), "")
-    return Told(text, error, body.get("stream_finished") is True or message.get("status") in ("success", "failed") or bool(error))
+    done = body.get("stream_finished") is True or message.get("status") in ("success", "failed") or bool(error)
+    return Told(text, error, done, message.get("type") == "ELSA:start_stream_result" or message.get("status") == "processing")
 
 
 def _spatius(data: Said) -> Told:
@@ -93,7 +96,8 @@ def _spatius(data: Said) -> Told:
     kind, content = spatius_wire.open_message(data)
     if kind == Kind.ERROR:
         return Told("", f"{spatius_wire.number(content, 3)} {spatius_wire.text(content, 4)}")
-    return Told("animation" if kind == Kind.ANIMATION else "", "", kind == Kind.ANIMATION and bool(spatius_wire.number(content, 3)))
+    done = kind == Kind.ANIMATION and bool(spatius_wire.number(content, 3))
+    return Told("animation" if kind == Kind.ANIMATION else "", "", done, kind == Kind.CONFIRM)
 
 
 def wav_file(audio: bytes, rate: int = RATE) -> bytes:
@@ -124,17 +128,17 @@ V3: Final = Dialect("assemblyai", "/v3/ws?sample_rate=16000&format_turns=true", 
 
 _FLAT: Final = '{"type":"session_settings","sample_rate":24000,"channels":1,"encoding":"linear16"}'
 _SETTINGS: Final = _enveloped("session_settings", {"audio": {"sample_rate": 24000, "channels": 1, "encoding": "linear16"}})
-_nextevi_on = partial(Dialect, "nextevi", scheme="Bearer ", end=None, read=_nextevi, rate=24000, leaves=True)
+_nextevi_on = partial(Dialect, "nextevi", scheme="Bearer ", end=None, read=_nextevi, rate=24000, waits=True, leaves=True)
 VOICE: Final = _nextevi_on("/ws/voice/voice_1795182809280_demo?config_id=config-abc123", opening=(_FLAT,))
 VOICE_AS_DOCUMENTED: Final = _nextevi_on("/ws/voice/conn-demo?config_id=config-abc123", opening=(_SETTINGS,), wrap=_base64)
 
 AVATAR: Final = Dialect(
     "spatius", "/v2/driveningress/websocket?id=avatar-1", "", _request(b"", end=True), _spatius, "X-Session-Key", {"X-App-ID": "app-1"},
-    (spatius_wire.message(Kind.CONFIGURE, spatius_wire.encode((1, RATE))),), _request, leaves=True,
+    (spatius_wire.message(Kind.CONFIGURE, spatius_wire.encode((1, RATE))),), _request, waits=True, leaves=True,
 )
 
-_elsa_on = partial(Dialect, "elsa", scheme="ELSA ", end='{"type":"ELSA:end_stream"}', read=_elsa, wrap=wav_file, leaves=True,
-                   gives_up=True, chunk=0.5)
+_elsa_on = partial(Dialect, "elsa", scheme="ELSA ", end='{"type":"ELSA:end_stream"}', read=_elsa, wrap=wav_file, waits=True,
+                   leaves=True, gives_up=True, chunk=0.5)
 SCRIPTED: Final = _elsa_on("/api/v2/ws/score_audio", opening=(
     '{"type":"ELSA:start_stream","data":{"stream_info":{"api_plan":"premium","sentence":"the stale smell of old beer lingers"}}}',))
 UNSCRIPTED: Final = _elsa_on("/api/v1/ws/score_audio_plus", opening=('{"api_plan":"premium","return_json":true}',))
