@@ -11,7 +11,7 @@ Nothing here opens a socket: the relay reads TCP_INFO and hands in samples.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from proxy.core.tally import AudioSeconds
 
@@ -34,6 +34,9 @@ class TcpSample:
     peer_closed: bool
     """The peer has sent FIN or RST, whether or not anybody has read up to it."""
 
+LATEST_READING: Final = 3.0
+"""Seconds after which a reading says nothing of the present."""
+
 
 class Latest(NamedTuple):
     """When the client's last audio, message of any kind, and keep-alive came; None for none."""
@@ -47,8 +50,8 @@ class Delivery:
     """Follows one session's audio to the vendor's acknowledgement. Figures are lower bounds, never guesses."""
 
     __slots__ = (
-        "_audio", "_mark_audio", "_mark_end", "_mark_latest", "behind_max", "delivered_at", "known", "last", "moved_at", "proven",
-        "proven_at", "sampled_at",
+        "_audio", "_mark_audio", "_mark_end", "_mark_latest", "behind_full", "behind_max", "delivered_at", "known", "last", "moved_at",
+        "proven", "proven_at", "sampled_at",
     )
 
     def __init__(self, audio: AudioSeconds) -> None:
@@ -58,6 +61,7 @@ class Delivery:
         self._mark_latest: Latest | None = None  # and everything up to here
         self.delivered_at: float | None = None
         self.behind_max = 0.0  # the most audio that was seen waiting for its acknowledgement
+        self.behind_full = False  # and whether the peer's window was full then
         self.proven = Latest()  # the last that is proven to have been delivered,
         self.proven_at: float | None = None  # and when that was seen
         self.sampled_at: float | None = None
@@ -84,7 +88,8 @@ class Delivery:
         if self._mark_end is None and not transport_buffered:
             self._mark_end, self._mark_audio, self._mark_latest = tcp.queued, self._audio.read, latest
             self._prove(tcp, now, latest is not None)
-        self.behind_max = max(self.behind_max, self.undelivered_seconds)
+        if self.undelivered_seconds > self.behind_max:
+            self.behind_max, self.behind_full = self.undelivered_seconds, tcp.window == 0
 
     def _prove(self, tcp: TcpSample, now: float, in_time: bool) -> None:
         if self._mark_end is None or tcp.acked < self._mark_end:
@@ -94,6 +99,16 @@ class Delivery:
         if in_time and self._mark_latest is not None:
             self.proven, self.proven_at = self._mark_latest, now
         self._mark_end = None
+
+    def stuck(self, at: float, seconds: float) -> bool:
+        """Whether it was seen that nothing new was acknowledged in so many seconds before `at`."""
+        recent = self.sampled_at is not None and at - self.sampled_at <= LATEST_READING
+        return recent and self.moved_at is not None and at - self.moved_at >= seconds
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the peer takes no more: it has stopped reading."""
+        return self.last is not None and self.last.window == 0
 
     @property
     def undelivered_seconds(self) -> float:

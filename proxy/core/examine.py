@@ -23,7 +23,7 @@ from typing import Final
 from proxy.core.checks.access import concurrency, connection_rate, credentials, ready_before
 from proxy.core.checks.chunks import chunk_bytes, chunk_duration
 from proxy.core.checks.figures import reported_audio, session_duration
-from proxy.core.checks.finding import NO, YES, Case, Finding
+from proxy.core.checks.finding import LEAST_MARGIN, NO, YES, Case, Finding
 from proxy.core.checks.forms import audio_decodable, message_shape
 from proxy.core.checks.rates import audio_rate, message_rate
 from proxy.core.checks.received import audio_received, idle
@@ -36,6 +36,7 @@ STUCK_SECONDS: Final = 5.0
 """So much audio that nobody has acknowledged is reason enough for a client to leave."""
 
 UNREACHED: Final = "The client left without the end message, after its audio had stopped reaching the vendor."
+UNTAKEN: Final = "The client left without the end message, after the vendor had stopped reading: its receive window was zero."
 SILENT_LEFT: Final = "The client left without the end message, after the vendor had fallen silent though it got audio."
 UNREADY_LEFT: Final = "The client left without the end message, after waiting for the vendor's hello longer than it may take."
 SILENT_OK: Final = "The session ended as it should, but the vendor had fallen silent before, though it got audio: something may be missing."
@@ -68,8 +69,8 @@ def examine(session: Session, outcome: Outcome, meaning: Meaning, now: float) ->
     case = Case(session, meaning, session.judged_at if session.judged_at is not None else now)
     reported = reported_audio(case)
     figures = (reported.evidence,) if reported is not None else ()
-    if not _vendor_claims(session, outcome):
-        return Examined(figures, *_unclaimed(session, outcome, meaning))
+    if meaning.category is Category.NORMAL or not _vendor_claims(session, outcome):
+        return Examined(figures, *_unclaimed(session, outcome, meaning, now))
     findings = [finding for look in _checks(case) if (finding := look(case)) is not None]
     owner, hint = _decide(findings, meaning)
     return Examined(tuple(finding.evidence for finding in findings) + figures, owner, hint)
@@ -106,13 +107,20 @@ def _decide(findings: list[Finding], meaning: Meaning) -> tuple[Owner, str | Non
     return meaning.owner, hint
 
 
-def _unclaimed(session: Session, outcome: Outcome, meaning: Meaning) -> tuple[Owner, str | None]:
+def _stuck(session: Session, now: float) -> tuple[Owner, str]:
+    """Whose problem it is that audio was not acknowledged."""
+    if session.lag_since(now - STUCK_SECONDS) >= LEAST_MARGIN or not session.delivery.stuck(now, STUCK_SECONDS):
+        return Owner.UNKNOWN, UNREACHED
+    return (Owner.VENDOR, UNTAKEN) if session.delivery.is_full else (Owner.NETWORK, UNREACHED)
+
+
+def _unclaimed(session: Session, outcome: Outcome, meaning: Meaning, now: float) -> tuple[Owner, str | None]:
     """What was noticed of an end that the vendor gave no reason for."""
     silent_at = session.facts.get(Noticed.VENDOR_SILENT)
     silent = silent_at is not None and (session.results.last_at or 0.0) < silent_at
     if outcome is Outcome.ABANDONED:
         if session.undelivered_seconds > STUCK_SECONDS:
-            return Owner.UNKNOWN, UNREACHED
+            return _stuck(session, now)
         if silent:
             return Owner.UNKNOWN, SILENT_LEFT
         if Noticed.NEVER_READY in session.facts and session.ready_at is None:

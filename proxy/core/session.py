@@ -130,7 +130,7 @@ class Session(Known):
         if self.clock.odd:
             self.noticed(Noticed.ODD_BYTES, now)
         if self.judged_at is None:
-            self.seen = self.latest
+            self.seen, self.waiting = self.latest, buffered[0]
         self.delivery.sample(tcp, buffered[0], now, self.seen if self.judged_at is None else None)
         self.watch.tick(now)
 

@@ -77,7 +77,7 @@ def test_keep_alives_that_should_have_held_it_open_settle_nothing() -> None:
     play = speaks(call(), 5)
     for _ in range(3):
         play.wait(4.0).says(type="Alive")
-    assert found(accused(play)) == ("cannot_tell", "read", Owner.UNKNOWN, Owner.CLIENT)
+    assert found(accused(play)) == ("cannot_tell", "delivered", Owner.UNKNOWN, Owner.CLIENT)
 
 
 def test_old_keep_alives_do_not_count() -> None:
@@ -119,7 +119,7 @@ def test_a_client_that_left_a_vendor_which_took_nothing_is_not_accused() -> None
     left = speaks(call(), 5)
     verdicts = [play.lost(Side.CLIENT, Transport.RESET).end().verdict for play in (stuck, unheard, left)]
     assert {(v.outcome, v.rule_owner) for v in verdicts} == {(Outcome.ABANDONED, Owner.CLIENT)}
-    assert [v.owner for v in verdicts] == [Owner.UNKNOWN, Owner.UNKNOWN, Owner.CLIENT]
+    assert [v.owner for v in verdicts] == [Owner.NETWORK, Owner.UNKNOWN, Owner.CLIENT]
     assert len({v.hint for v in verdicts}) == 3
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.core.checks.finding import CANNOT_TELL, NO, YES, Case, Finding, found
+from proxy.core.checks.finding import CANNOT_TELL, NO, STILL, YES, Case, Finding, found
 from proxy.core.shape import MINUTE, SECOND, Rate
 from proxy.core.verdict import Check, Owner
 
@@ -23,6 +23,9 @@ LONG_ENOUGH: Final = 5.0
 
 REAL_TIME: Final = "The audio left here no faster than real time: not the client. Send the vendor's support the ids and the evidence."
 UNCLEAR: Final = "The client sent at an ordinary pace; whether it arrived so, or as a burst, is not known."
+WE: Final = "The client sent evenly; Earwitness stood still and then passed on what had waited: it needs more CPU, or fewer sessions."
+LINK: Final = "The client sent evenly; its audio was held up on the way and then arrived at once: look at the way there."
+WINDOW: Final = "The client sent evenly; the vendor had stopped reading for a while (its receive window was zero) and then got all at once."
 FEW: Final = "So many messages were never sent: not the client. Send the vendor's support the ids and the evidence."
 
 
@@ -41,9 +44,14 @@ def audio_rate(case: Case) -> Finding:
     if max(surplus, burst) - lag > FAR_AHEAD or (sent >= LONG_ENOUGH and rate >= claimed):
         return found(Check.AUDIO_RATE, YES, "ratio", stage="read", claimed=limit, measured=sent / max(span, clock.chunk_max), window=span,
                      margin=lag)
-    slow = rate <= EVEN and max(surplus, clock.lead_max - clock.chunk_max) <= HARDLY_AHEAD
+    even = rate <= EVEN and surplus <= HARDLY_AHEAD
     agrees, stage, owner, hint = CANNOT_TELL, "read", Owner.UNKNOWN, UNCLEAR
-    if slow and case.in_step and case.whole:
+    behind = known.delivery.behind_max
+    if even and lag > STILL and HARDLY_AHEAD < burst <= lag + HARDLY_AHEAD:
+        agrees, owner, hint = YES, Owner.SIDECAR, WE
+    elif even and burst <= HARDLY_AHEAD and lag < STILL and behind > FAR_AHEAD > known.undelivered_seconds:
+        agrees, stage, owner, hint = YES, "delivered", *((Owner.VENDOR, WINDOW) if known.delivery.behind_full else (Owner.NETWORK, LINK))
+    elif even and burst <= HARDLY_AHEAD and case.in_step and case.whole:
         agrees, stage, owner, hint = NO, "delivered", Owner.VENDOR, REAL_TIME
     return found(Check.AUDIO_RATE, agrees, "ratio", stage=stage, claimed=limit, measured=rate, window=span, margin=lag, owner=owner,
                  hint=hint)
@@ -69,6 +77,9 @@ def _rate(case: Case, rate: Rate, limit: float, window: float) -> Finding:
     heap = 1 + known.loop_lag_max / window  # by which what came in a heap may be more than what was sent
     if rate.least > limit * heap and not (case.held and window == SECOND):
         return found(Check.MESSAGE_RATE, YES, "messages", stage="read", claimed=limit, measured=rate.least, window=window)
+    if rate.least > limit and known.loop_lag_max > STILL:
+        return found(Check.MESSAGE_RATE, YES, "messages", stage="read", claimed=limit, measured=rate.least, window=window,
+                     owner=Owner.SIDECAR, hint=WE)
     late = 1 + (known.loop_lag_max + known.delivery.behind_max) / window
     if case.whole and case.in_step and rate.most * late <= limit:
         return found(Check.MESSAGE_RATE, NO, "messages", stage="read", claimed=limit, measured=rate.most, window=window, owner=Owner.VENDOR,

@@ -25,8 +25,8 @@ SAMPLED_EVERY: Final = 1.0
 """Seconds between two readings of TCP_INFO: delivery may have happened that much before it was seen."""
 STILL_UNREAD: Final = 1.0
 """Seconds after our loop stood still in which what had come meanwhile may not all have been read."""
-LATEST_READING: Final = 3.0
-"""Seconds after which a reading of TCP_INFO says nothing of the present."""
+SPEAKING: Final = 3.0
+"""Seconds since its last audio, up to which a client is surely not idle."""
 
 _SECONDS: Final = re.compile(r"(?<![0-9]) ([1-9][0-9]{0,4}) ?s(?:ec|ecs|econd|econds)? ")
 """In folded text, where `12.5 s` is `12 5 s`: of such a number nothing is read, least of all its end."""
@@ -89,7 +89,7 @@ def _received(case: Case, check: Check) -> Finding:
         if lag >= timer.margin or not case.whole:
             return timer.finding(CANNOT_TELL)
         return timer.finding(NO, Owner.VENDOR, NOT_THE_CLIENT if check is Check.AUDIO_RECEIVED else NO_SILENCE)
-    if timer.sent >= timer.quiet and not case.known.buffered[0]:
+    if timer.sent >= timer.quiet and not case.known.waiting:
         return _nothing_read(case, timer, lag)
     return _not_arrived(case, timer, lag)
 
@@ -116,10 +116,9 @@ def _not_arrived(case: Case, timer: _Timer, lag: float) -> Finding:
         if lag >= timer.quiet and timer.sent < timer.quiet:
             return timer.finding(YES, Owner.SIDECAR, WE)
         return timer.finding(CANNOT_TELL)
-    recent = delivery.sampled_at is not None and case.at - delivery.sampled_at <= LATEST_READING
-    if not recent or delivery.moved_at is None or case.at - delivery.moved_at < timer.quiet or timer.arrived < timer.quiet:
+    if not delivery.stuck(case.at, timer.quiet) or timer.arrived < timer.quiet:
         return timer.finding(CANNOT_TELL)
-    if delivery.last is not None and delivery.last.window == 0:
+    if delivery.is_full:
         return timer.finding(YES, Owner.VENDOR, NOT_READ)
     return timer.finding(YES, Owner.NETWORK, NETWORK)
 
@@ -155,7 +154,7 @@ def _without_window(case: Case, check: Check) -> Finding:
     sent = case.known.sent or case.known.latest
     last = sent.audio_at if check is Check.AUDIO_RECEIVED else sent.message_at
     since = case.at - last if last is not None else None
-    speaking = since is not None and since <= LATEST_READING
+    speaking = since is not None and since <= SPEAKING
     unit = "seconds_since_audio" if check is Check.AUDIO_RECEIVED else "seconds_since_message"
     return found(check, CANNOT_TELL, unit, stage="read", measured=since, owner=Owner.UNKNOWN if speaking else None,
                  hint=UNSETTLED if speaking else None)
