@@ -14,7 +14,6 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from proxy.simulators import SpatiusSimulator
-from proxy.simulators.spatius_faults import ERRORS
 from tests.aio import run
 from tests.sdks import chunks, speech
 from tests.spatius_proto import TYPES, build, read
@@ -227,33 +226,6 @@ def test_idle_and_too_long() -> None:
     assert told.error.message == "livekit silence timeout"
     (_, told), end, _ = session([CONFIGURE], max_session_seconds=0.05)
     assert (told.error.code, end) == (4002, (4002, "session timeout"))
-
-
-@pytest.mark.parametrize("fault", ERRORS)
-@pytest.mark.parametrize("wording", ["documented", "live"])
-def test_an_error_then_a_close(fault: str, wording: str) -> None:
-    told, end, sim = session([CONFIGURE, *spoken()], fault=fault, wording=wording)
-    code, texts, stage = ERRORS[fault]
-    error = told[-1].error
-    assert (error.code, error.message) == (code, texts[wording == "live"])
-    assert error.connection_id == sim.sessions[0].request_id
-    assert (told[0].type == TYPES["confirm"]) == (stage == "session")
-    assert end is not None
-
-
-def test_an_error_and_it_goes_on() -> None:
-    told, _, _ = session([CONFIGURE, *spoken()], 6, fault="upstreamError-goes-on", fault_after=0.2)
-    assert [one.type for one in told] == [TYPES[kind] for kind in ("confirm", "animation", "animation", "error", "animation", "animation")]
-    assert told[3].error.req_id == "r-1"
-    assert told[-1].animation.end
-
-
-@pytest.mark.parametrize("code", [4001, 4002, 4003, 4010, 4503, 1011])
-def test_a_close_without_an_error(code: int) -> None:
-    told, end, _ = session([CONFIGURE, *spoken()], fault=f"close-{code}", fault_after=0.1)
-    assert TYPES["error"] not in [one.type for one in told]
-    assert end is not None
-    assert end[0] == code
 
 
 def test_silent_from_then_on() -> None:
