@@ -18,6 +18,8 @@ from websockets.http11 import Response
 from proxy.core.audio import AudioFormat
 from proxy.simulators.assemblyai_faults import FAULTS as KNOWN
 from proxy.simulators.assemblyai_faults import fail
+from proxy.simulators.assemblyai_token import PATH as TOKEN_PATH
+from proxy.simulators.assemblyai_token import token
 from proxy.simulators.assemblyai_turns import Turns
 from proxy.simulators.base import BAD_KEY, Simulator
 from proxy.simulators.faults import Fault, answer
@@ -46,6 +48,7 @@ class AssemblyAISimulator(Simulator):
     """
 
     vendor = "assemblyai"
+    plain = (TOKEN_PATH,)
     FAULTS: ClassVar[Mapping[str, str]] = {code: fault.about for code, fault in KNOWN.items()}
     _faults: ClassVar[Mapping[str, Fault]] = KNOWN
 
@@ -54,6 +57,9 @@ class AssemblyAISimulator(Simulator):
         if max_session_seconds <= 0 or (inactivity_seconds is not None and inactivity_seconds <= 0):
             raise ValueError("seconds of a session or of inactivity must be above 0")
         self.max_session_seconds, self.inactivity_seconds = max_session_seconds, inactivity_seconds
+
+    def reply(self, line: Line) -> Response:
+        return token(line)
 
     def admit(self, line: Line) -> Response | None:
         assert line.request is not None

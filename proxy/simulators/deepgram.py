@@ -1,4 +1,6 @@
-"""Deepgram: the handshake of `/v1/listen` (Nova) and `/v2/listen` (Flux). What is said afterwards is in the modules beside this one.
+"""Deepgram: the handshake of `/v1/listen` (Nova) and `/v2/listen` (Flux), and `/v1/auth/grant`.
+
+What is said afterwards is in the modules beside this one.
 
 Sources: the SDK's `environment.py` and `listen/*/client.py`; the vendor's pages on authentication and on the
 Sec-WebSocket-Protocol header; a captured 101 (deepgram-js-sdk#301).
@@ -11,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal
 from urllib.parse import parse_qs, urlsplit
 
+import orjson
 from websockets.http11 import Response
 
 from proxy.core.audio import AudioFormat
@@ -19,10 +22,11 @@ from proxy.simulators.deepgram_faults import FAULTS as KNOWN
 from proxy.simulators.deepgram_faults import refuse
 from proxy.simulators.deepgram_flux import FluxSession
 from proxy.simulators.deepgram_nova import NovaSession
-from proxy.simulators.faults import Fault
+from proxy.simulators.faults import Fault, answer
 from proxy.simulators.line import Line
 
 TIMED: Final = {"linear16": "pcm_s16le", "linear32": "pcm_s32le", "mulaw": "mulaw", "alaw": "alaw"}
+GRANT: Final = "/v1/auth/grant"
 COMPRESSED: Final = ("flac", "amr-nb", "amr-wb", "opus", "ogg-opus", "speex", "g729")
 
 
@@ -35,6 +39,7 @@ class DeepgramSimulator(Simulator):
     """
 
     vendor = "deepgram"
+    plain = (GRANT,)
     FAULTS: ClassVar[Mapping[str, str]] = {code: fault.about for code, fault in KNOWN.items()}
     _faults: ClassVar[Mapping[str, Fault]] = KNOWN
 
@@ -54,6 +59,23 @@ class DeepgramSimulator(Simulator):
             raise ValueError("idle seconds must be above 0")
         self.idle_seconds, self.flux_idle_seconds, self.concurrency = idle_seconds, flux_idle_seconds, concurrency
         self.modern_body = body == "modern"
+
+    def reply(self, line: Line) -> Response:
+        """A temporary token [SDK: auth/v1/tokens], or a refusal in the form of the handshake's."""
+        assert line.request is not None
+        if urlsplit(line.request.path).path != GRANT or line.method != "POST":
+            return refuse(line, "http_405")
+        if (key := _credential(line)) is None or key == BAD_KEY:
+            return refuse(line, "INVALID_AUTH")
+        try:
+            asked = orjson.loads(line.body or b"{}")
+        except ValueError:
+            return refuse(line, "INVALID_JSON")
+        seconds = asked.get("ttl_seconds", 30) if isinstance(asked, dict) else None
+        if type(seconds) is not int or not 1 <= seconds <= 3600:
+            return refuse(line, "http_400", "Invalid ttl_seconds: it must be from 1 to 3600.")
+        headers = {"content-type": "application/json", "dg-request-id": line.session.request_id}
+        return answer(line, 200, headers, orjson.dumps({"access_token": f"jwt-{line.session.request_id}", "expires_in": seconds}))
 
     def admit(self, line: Line) -> Response | None:
         assert line.request is not None

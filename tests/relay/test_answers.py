@@ -8,7 +8,7 @@ import pytest
 
 from proxy.core.own import OWN
 from proxy.core.verdict import Transport
-from proxy.relay.answers import failed_dial, response
+from proxy.relay.answers import failed_dial, no_answer, response
 
 
 @pytest.mark.parametrize("code", OWN)
@@ -37,3 +37,11 @@ def test_every_failure_has_an_answer(how: Transport | None, code: str | None, st
     assert first.startswith(f"HTTP/1.1 {status} ")
     assert (fields["x-earwitness"], fields["Connection"], int(fields["Content-Length"])) == (name, "close", len(body))
     assert json.loads(body)["error"] == name
+
+
+@pytest.mark.parametrize("how", Transport)
+def test_no_answer_is_the_same_for_a_request_that_is_held(how: Transport) -> None:
+    head, _, body = failed_dial(how, None).partition(b"\r\n\r\n")
+    answer = no_answer(how)
+    assert (f" {answer.status} ".encode() in head, answer.body, answer.keep_alive) == (True, body, False)
+    assert answer.headers["x-earwitness"] == f"transport_{how}"

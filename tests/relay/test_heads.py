@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.relay.heads import BadHeadError, lower, refusal_head, request_head, switching_head, upgrades
+from proxy.relay.heads import BadHeadError, lower, plain_answer_head, plain_head, refusal_head, request_head, switching_head, upgrades
 from tests.relay.peers import ACCEPT, KEY
 
 HOST = b"api.vendor.test"
@@ -88,3 +88,35 @@ def test_headers_for_looking_at() -> None:
 def test_a_good_handshake(status: int, changed: dict[str, str], key: str | None, expected: bool) -> None:
     headers = {"upgrade": "websocket", "connection": "Upgrade", "sec-websocket-accept": ACCEPT.decode(), **changed}
     assert upgrades(status, headers, key) is expected
+
+
+def test_a_request_that_is_no_upgrade() -> None:
+    headers = [(b"host", b"relay"), (b"Connection", b"close, transfer-encoding, content-length, X-Mine"), (b"X-Mine", b"1"),
+               (b"Upgrade", b"h2c"), (b"Expect", b"100-continue"), (b"Transfer-Encoding", b"Chunked"), (b"X-A", b"caf\xe9")]
+    assert plain_head("POST", "/a?b", headers, HOST) == (
+        b"POST /a?b HTTP/1.1\r\nhost: api.vendor.test\r\nTransfer-Encoding: Chunked\r\nX-A: caf\xe9\r\n\r\n")
+    assert plain_head("GET", "/", [(b"X", b"1")], HOST) == b"GET / HTTP/1.1\r\nHost: api.vendor.test\r\nX: 1\r\n\r\n"
+
+
+@pytest.mark.parametrize("headers", [
+    [(b"Content-Length", b"1"), (b"Transfer-Encoding", b"chunked")],
+    [(b"Content-Length", b"1"), (b"content-length", b"1")],
+    [(b"Transfer-Encoding", b"gzip, chunked")],
+    [(b"Transfer-Encoding", b"chunked"), (b"Transfer-Encoding", b"chunked")],
+    [(b"Transfer-Encoding", b"")],
+    [(b"X", b"a\r\nb")],
+])
+def test_what_others_may_read_differently(headers: list[tuple[bytes, bytes]]) -> None:
+    with pytest.raises(BadHeadError):
+        plain_head("POST", "/", headers, HOST)
+
+
+@pytest.mark.parametrize(("chunked", "closes", "kept"), [
+    (True, False, b"Transfer-Encoding: chunked\r\nX: 1\r\n"),
+    (False, False, b"Content-Length: 5\r\nX: 1\r\n"),
+    (False, True, b"Content-Length: 5\r\nX: 1\r\nConnection: close\r\n"),
+])
+def test_an_answer_to_it(chunked: bool, closes: bool, kept: bytes) -> None:
+    headers = [(b"Transfer-Encoding", b"chunked"), (b"Content-Length", b"5"), (b"Upgrade", b"h2"), (b"Connection", b"X-Mine, Keep-Alive"),
+               (b"X-Mine", b"1"), (b"Keep-Alive", b"5"), (b"X", b"1")]
+    assert plain_answer_head(200, "Fine", headers, chunked=chunked, closes=closes) == b"HTTP/1.1 200 Fine\r\n" + kept + b"\r\n"

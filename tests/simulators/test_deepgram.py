@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import brotli
 import pytest
 from websockets.asyncio.client import connect
@@ -17,6 +18,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from proxy.simulators import DeepgramSimulator
+from proxy.simulators.base import BAD_KEY
 from tests.aio import run, tls_pair
 from tests.simulators.calls import CLOSE_STREAM, TOKEN, V1, V2, call, spoken
 
@@ -142,3 +144,26 @@ def test_strict_reads_no_faster_than_it_may() -> None:
 def test_options_that_make_no_sense(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"no body 'old'; there are: legacy, modern|must be above 0"):
         DeepgramSimulator(**options)
+
+
+@pytest.mark.parametrize(("method", "headers", "body", "status", "code"), [
+    ("POST", TOKEN, b'{"ttl_seconds":3600}', 200, None),
+    ("POST", TOKEN, b"", 200, None),
+    ("POST", {}, b"", 401, "INVALID_AUTH"),
+    ("POST", {"Authorization": f"Token {BAD_KEY}"}, b"", 401, "INVALID_AUTH"),
+    ("POST", TOKEN, b'{"ttl_seconds":0}', 400, "Bad Request"),
+    ("POST", TOKEN, b"[]", 400, "Bad Request"),
+    ("POST", TOKEN, b"{", 400, "INVALID_JSON"),
+    ("GET", TOKEN, b"", 405, "Method Not Allowed"),
+])
+def test_a_temporary_token(method: str, headers: dict[str, str], body: bytes, status: int, code: str | None) -> None:
+    async def main() -> None:
+        async with (DeepgramSimulator() as sim, aiohttp.ClientSession() as client,
+                    client.request(method, sim.url.replace("ws", "http", 1) + "/v1/auth/grant", headers=headers, data=body) as answer):
+            said = await answer.json()
+            assert (answer.status, said.get("err_code")) == (status, code)
+            assert answer.headers["dg-request-id"] == sim.requests[0].request_id
+            if code is None:
+                assert (said["access_token"][:4], said["expires_in"]) == ("jwt-", 3600 if body else 30)
+
+    run(main())
