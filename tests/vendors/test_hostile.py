@@ -15,6 +15,7 @@ from proxy.core.phrases import LONGEST, Phrase, fold
 from proxy.core.redact import LONGEST as SHOWN
 from proxy.core.redact import redact
 from proxy.core.rules import When
+from proxy.core.vendor import Vendor
 from proxy.core.verdict import Side, Transport
 
 from .catalogue import COMMON, NOBODY, PROFILES, verdict
@@ -26,6 +27,10 @@ AT_ONCE: Final = pytest.mark.timeout(10)
 
 def phrases_of(when: When) -> list[str]:
     return [*(when.text or ()), *(when.exact or ()), *(phrase for several in (when.header or {}).values() for phrase in several)]
+
+
+def phrases_in(vendor: str) -> list[str]:
+    return [phrase for rule in PROFILES[vendor].rules for when in rule.when for phrase in phrases_of(when)]
 
 
 PHRASES: Final = sorted({phrase for when in WHENS for phrase in phrases_of(when)})
@@ -77,6 +82,14 @@ def test_the_worst_claim_is_classified_in_no_time(vendor: str) -> None:
     for text in sorted({text for phrase in PHRASES for text in hostile(phrase)}, key=len)[-MOST_SAID:]:
         claim.say(profile, text)
     assert classifier.classify(claim).code
+
+
+@AT_ONCE
+@pytest.mark.parametrize("vendor", PROFILES)
+def test_the_worst_text_is_freed_of_parameters_in_no_time(vendor: str) -> None:
+    hide = Vendor(PROFILES[vendor], COMMON).clean
+    for text in sorted({text for phrase in phrases_in(vendor) for text in hostile(phrase)}):
+        assert len(hide(text) or "") <= SHOWN
 
 
 @AT_ONCE

@@ -13,7 +13,7 @@ from proxy.core.verdict import Category, Outcome
 
 from .catalogue import COMMON, NOBODY, PROFILES, of_example
 
-CODE = re.compile(r"[1-5]\d{3}_[a-z0-9_]+|410_deprecated|http_(\dxx|\d{3}|52x|400_audio)|transport_[a-z]+|normal|unclassified")
+CODE = re.compile(r"[1-5]\d{3}_[a-z0-9_]+|410_deprecated|http_(\dxx|\d{3}|52x|\d{3}_[a-z_]+)|transport_[a-z]+|normal|unclassified")
 OWN = re.compile(r"[A-Z]+(-\d{4}|(_[A-Z]+)*)|[a-z]*([A-Z]+[a-z]+)+[A-Z]*")
 """The vendor's own names."""
 
