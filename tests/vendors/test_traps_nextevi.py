@@ -89,6 +89,12 @@ SEEN: list[tuple[dict[str, Any], str]] = [
     ({"http_status": 401, "body": '{"detail":{"error_code":"AUTH_FAILED","error_message":"no"}}'}, "auth operator after_fix"),
     ({"http_status": 503, "body": "Service Unavailable"}, "unavailable vendor backoff"),
     ({"http_status": 503, "body": "<html><title>503</title></html>"}, "unavailable unknown backoff"),
+    # The name stands above the words around it, which speak of something else.
+    ({"frames": (flat("RATE_LIMITED", "Rate limit of project p-1, config c-1"),), "close_code": 4004}, TOO_MUCH),
+    ({"frames": (envelope("INTERNAL_ERROR", "Connection timed out: rate limited"),), "close_code": 1011}, "upstream_error vendor backoff"),
+    ({"frames": (envelope("AUDIO_PROCESSING_FAILED", "Internal server error"),)}, "audio_format client after_fix"),
+    ({"close_code": 4001, "close_reason": "JWT token missing required claims"}, "auth operator after_fix"),
+    ({"close_code": 4002, "close_reason": "Invalid connection parameters"}, "invalid_request client after_fix"),
     # Texts that only stand in for a missing one.
     ({"frames": (plain("Unknown error"),), "close_code": 4004}, NOT_TOLD),
     ({"frames": (plain("Unknown error"),)}, "unclassified unknown after_fix"),
