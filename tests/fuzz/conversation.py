@@ -12,11 +12,12 @@ from typing import Any, Final
 
 import orjson
 
+from proxy.core.exchange import Exchange
 from proxy.core.messages import Message, Messages
 from proxy.core.report import Report
 from proxy.core.session import Session
 from proxy.core.vendor import Vendor
-from proxy.core.verdict import Side, Transport
+from proxy.core.verdict import Side, Transport, Verdict
 from tests.core.playbook import BINARY, TEXT, Play, frame, tcp
 
 MOST_MOVES: Final = 64
@@ -29,6 +30,8 @@ HEADERS: Final[tuple[dict[str, str], ...]] = (
     {}, {"sec-websocket-extensions": "permessage-deflate; server_no_context_takeover"},
     {"sec-websocket-extensions": "permessage-deflate"}, {"dg-request-id": "a" * 600}, {"": "", "x": "\u0000"},
 )
+
+STATUSES: Final = (200, 204, 301, 400, 401, 402, 403, 404, 422, 429, 500, 502, 503, 599)
 
 
 class Feed:
@@ -70,12 +73,29 @@ def converse(vendor: Vendor, data: bytes) -> tuple[Session, Report]:
     return play.session, play.end()
 
 
+def ask(vendor: Vendor, data: bytes) -> Verdict | None:
+    """The same for a plain request: what is said of it, if it failed."""
+    feed = Feed(data)
+    route = feed.of([None, *(route for route in vendor.profile.routes if route.kind == "http")])
+    exchange = Exchange(vendor, route)
+    if feed.one() % 4:
+        exchange.answered(feed.of(STATUSES), feed.of(HEADERS), _body(vendor, feed))
+    if feed.one() % 4 == 0:
+        exchange.lost(feed.of(list(Transport)))
+    if feed.one() % 4 == 0:
+        exchange.client_left()
+    return exchange.verdict()
+
+
+def _body(vendor: Vendor, feed: Feed) -> bytes:
+    return _message(vendor.profile.body, "", False, feed) if feed.one() % 2 else feed.some(255)
+
+
 def _refused(session: Session, feed: Feed, now: float) -> None:
     if feed.one() % 2:
         session.dial_failed(feed.of(list(Transport)))
     else:
-        body = _message(session.vendor_profile.profile.body, "", False, feed) if feed.one() % 2 else feed.some(255)
-        session.refused(feed.of((200, 301, 400, 401, 403, 404, 422, 429, 500, 502, 503, 599)), feed.of(HEADERS), body, now)
+        session.refused(feed.of(STATUSES), feed.of(HEADERS), _body(session.vendor_profile, feed), now)
 
 
 def _move(play: Play, feed: Feed) -> None:

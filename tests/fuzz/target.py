@@ -10,14 +10,16 @@ import orjson
 from proxy.core.vendor import Vendor
 from proxy.core.verdict import Category, Inspection, Outcome, Owner, Retry, Side
 from proxy.settings import load_all
-from tests.fuzz.conversation import converse
+from tests.fuzz.conversation import ask, converse
 
 _KNOWN: Final = load_all()
 VENDORS: Final = {name: Vendor(profile, _KNOWN.common) for name, profile in _KNOWN.profiles.items()}
 
 
 def look(vendor: str, data: bytes) -> None:
-    """Raises whatever looking at the call raises, and AssertionError where its report is not one."""
+    """Raises whatever looking at the call, or at the plain request, raises, and AssertionError where its report is not one."""
+    said = ask(VENDORS[vendor], data)
+    assert said is None or (said.code and said.hint)
     session, report = converse(VENDORS[vendor], data)
     assert not session.failed  # what raises inside makes the session blind, so that no call ends for it
     verdict = report.verdict

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from proxy.core.explain import Given, explain
-from proxy.core.messages import Message
+from proxy.core.messages import Declares, Held, Message, Messages, Position, Where
 from proxy.core.phrases import Phrase, fold
-from proxy.core.profile import Endpoint, Limits, Profile
+from proxy.core.profile import Audio, Declared, Endpoint, Limits, Profile, Route
 from proxy.core.rules import Example, Rule, When
 
 from .catalogue import COMMON
@@ -26,7 +26,9 @@ def test_the_examples_of_the_file_are_won_by_their_rules(rule: Rule, example: Ex
     assert explain(Given(vendor="babble", **facts), {"babble": EXAMPLE}, COMMON)[0].rule == rule.id
 
 
-@pytest.mark.parametrize("model", [Profile, Endpoint, Limits, Message, Rule, When])
+@pytest.mark.parametrize("model", [
+    Profile, Route, Endpoint, Declared, Audio, Limits, Messages, Message, Held, Declares, Where, Position, Rule, When,
+])
 def test_every_key_is_named(model: type[Profile]) -> None:
     missing = [key for key in model.model_fields if not re.search(rf"\b{key}\b", README)]
     assert missing == []
