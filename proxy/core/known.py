@@ -29,11 +29,12 @@ class Known:
     """State of one session. `now` is always the monotonic clock; `wall` is Unix time at the start."""
 
     __slots__ = (
-        "_declared", "_pending", "_pending_name", "_ready_seconds", "answered_at", "audio", "audio_format", "buffered", "buffered_max",
-        "claim", "clock", "company", "connection_id", "date", "delivery", "ending", "endpoint", "expires_at", "facts", "failed",
-        "from_client", "from_vendor", "inspection", "judged_at", "kept_alive_at", "lagged_at", "lead_seconds", "listener", "loop_lag_max",
-        "loudest", "ready_at", "reported_of", "req_id", "request", "rests", "results", "seen", "sent", "session_id", "shape", "spec",
-        "started_at", "stopped_at", "streams", "to_client", "to_vendor", "vendor", "vendor_profile", "waiting", "wall", "warnings",
+        "_declared", "_pending", "_pending_name", "_ready_seconds", "answered_at", "answers_elsewhere", "audio", "audio_format", "buffered",
+        "buffered_max", "claim", "clock", "company", "connection_id", "date", "delivery", "ending", "endpoint", "expires_at", "facts",
+        "failed", "from_client", "from_vendor", "inspection", "judged_at", "kept_alive_at", "lagged_at", "lead_seconds", "listener",
+        "loop_lag_max", "loudest", "ready_at", "reported_of", "req_id", "request", "rests", "results", "seen", "sent", "session_id",
+        "shape", "spec", "started_at", "stopped_at", "streams", "to_client", "to_vendor", "vendor", "vendor_profile", "waiting", "wall",
+        "warnings",
     )
 
     from_client: FrameScanner
@@ -62,6 +63,7 @@ class Known:
         self.audio = AudioSeconds()
         self._declared = endpoint.declared(request) if endpoint else (None, None, None)
         self.audio_format = endpoint.format_of(*self._declared) if endpoint else UNTIMED
+        self.answers_elsewhere = False
         self.streams = 0  # that the client began by a message
         self.rests = False  # the client's last audio was marked as the last of its request
         self.stopped_at: float | None = None  # the vendor listens no longer to the stream, or the client has ended it

@@ -71,6 +71,8 @@ class Message(Strict):
     """Whether an error ends the session; `if_last`: only if no `ready` and no `result` follows, else it was a warning."""
     required: Paths = ()
     """What the vendor insists on in a client's message."""
+    answers_elsewhere: bool = False
+    """Whether it tells the vendor to send its results to somebody else: then its silence here means nothing."""
     audio: Held | None = None
     declares: Declares | None = None
     close_code: Paths = ()

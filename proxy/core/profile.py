@@ -72,6 +72,8 @@ class Endpoint(Strict):
     """What an empty binary frame from the client means."""
     idle_reset: Literal["audio", "message"] = "audio"
     """What starts the vendor's idle timer anew, besides a keep-alive: audio alone, or any message."""
+    client_pauses: bool = False
+    """Whether clients send nothing while nobody speaks: then their silence is nothing to notice."""
     talks_in_silence: bool = False
     """Whether the vendor sends results while nobody speaks: only then is its silence suspicious without voiced audio."""
     credentials: tuple[Declared, ...] = ()

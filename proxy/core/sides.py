@@ -190,6 +190,8 @@ class ClientSide(OneSide):
             shape.message(now)
         if kind.declares is not None:
             self.known.declared(*kind.declares.read(json))
+        if kind.message.answers_elsewhere:
+            self.known.answers_elsewhere = True
         if kind.role == "audio":
             self.known.rests = kind.final is not None and kind.final(json)
             self._held(kind, json, now)

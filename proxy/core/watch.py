@@ -134,7 +134,7 @@ class Watch:
 
     def _vendor_is_silent(self, now: float) -> bool:
         known = self._known
-        if not self._answers or known.claim.ready is False or known.stopped_at is not None:
+        if not self._answers or known.answers_elsewhere or known.claim.ready is False or known.stopped_at is not None:
             return False
         audio = known.audio
         on_its_way = audio.read - (audio.delivered if known.delivery.known else audio.written)
@@ -185,7 +185,8 @@ class Watch:
         """Any message is a sign of life; with keep-alives, or after the last piece of a request, it is a pause."""
         known, window = self._known, idle_window(self._known)
         limit = min(CLIENT_SECONDS, max(LEAST_IDLE, window / 2)) if window else CLIENT_SECONDS
-        if known.clock.chunks and not known.rests and now - max(known.clock.last_at, self._sent_at or 0.0) >= limit:
+        pauses = known.rests or (known.spec is not None and known.spec.spec.client_pauses)
+        if known.clock.chunks and not pauses and now - max(known.clock.last_at, self._sent_at or 0.0) >= limit:
             known.noticed(Noticed.CLIENT_SILENT, now)
         if window and self._left(window, now) <= max(LEAST_IDLE, IDLE_SHARE * window):
             known.noticed(Noticed.IDLE_SOON, now)

@@ -115,7 +115,7 @@ ASSEMBLYAI: Final = (
     _fault("a failure inside", V3, "1011_internal_error", "vendor", "1011_internal_error"),
     Scene("its full length is over", V3, "3008_session_expired", "client", outcome="ok",
           manner=Manner(seconds=3.0), vendor={"max_session_seconds": 2.0}),
-    _fault("told to be over too early", V3, "3008_session_expired", "client", "3008_session_expired"),
+    _fault("told to be over too early", V3, "3008_session_expired", "unknown", "3008_session_expired"),
     # Its answers bear nothing of its own: a page may be from its front or from something on the way.
     Scene("a gateway's 502 page", V3, "http_5xx", "unknown", "unknown", "refused_by_vendor", vendor={"fault": "http_502"}),
     _fault("the retired API: close 410", V3, "410_deprecated", "operator", "410_deprecated"),

@@ -14,6 +14,7 @@ from proxy.core.tally import SERVICE_STATES
 from proxy.core.vendor import Vendor
 from proxy.core.verdict import Inspection, Noticed, Side
 from proxy.core.watch import READY_SECONDS
+from tests.vendors.catalogue import CATALOGUE
 
 from .playbook import BINARY, COMMON, PING, TEXT, WALL, Play, frame, tcp
 
@@ -324,3 +325,32 @@ def test_a_path_without_a_profile() -> None:
     scene = talk(Play("/nowhere").opened(), 3)
     scene.client(frame(BINARY, b"", masked=True), frame(TEXT, b"{}", masked=True))
     assert facts(pause(scene, 5)) == set()
+
+
+def packaged_vendor(name: str) -> Vendor:
+    return Vendor(CATALOGUE.profiles[name], CATALOGUE.common)
+
+
+def test_a_vendor_that_answers_elsewhere_is_not_silent_here() -> None:
+    for egress, silent in ((b"", False), (b"\x28\x01", True)):
+        configure = b"\x08\x01\x12" + bytes([3 + len(egress)]) + b"\x08\x80\x7d" + egress
+        play = Play("/v2/driveningress/websocket?id=a", vendor=packaged_vendor("spatius")).opened()
+        play.client(frame(BINARY, configure, masked=True)).vendor(frame(BINARY, b"\x08\x02\x1a\x03\x0a\x01c"))
+        audio = b"\0\x40" * 1600
+        inner = b"\x1a" + bytes([len(audio) & 0x7F | 0x80, len(audio) >> 7]) + audio
+        message = b"\x08\x03\x22" + bytes([len(inner) & 0x7F | 0x80, len(inner) >> 7]) + inner
+        for second in range(20):
+            for _ in range(10):
+                play.wait(0.1).client(frame(BINARY, message, masked=True))
+            play.tick(tcp(second + 1, second + 1))
+        assert (Noticed.VENDOR_SILENT in play.session.facts) != silent
+
+
+def test_a_client_that_pauses_by_habit_is_not_called_silent() -> None:
+    flux = "/v2/listen?encoding=linear16&sample_rate=24000"
+    for name, path, noticed in (("nextevi", "/ws/voice/v-1?config_id=c", False), ("deepgram", flux, True)):
+        play = Play(path, vendor=packaged_vendor(name)).opened().hears(type="connection_metadata").hears(type="Connected", request_id="r")
+        play.client(frame(BINARY, b"\0\x40" * 2400, masked=True))
+        for _ in range(40):
+            play.wait(1.0).tick()
+        assert (Noticed.CLIENT_SILENT in play.session.facts) is noticed
