@@ -91,7 +91,7 @@ class Relay:
         finally:
             self.sampler.remove(forward)
             self.forwards.discard(forward)
-            self._count(door, forward)
+            self._count(door, forward, request)
             self._perhaps_idle()
 
     async def _passed(self, door: Door, request: web.BaseRequest, route: Route | None, forward: Forward) -> web.StreamResponse:
@@ -108,10 +108,10 @@ class Relay:
             log.state("internal", logging.ERROR, error=error, listener=door.name)
             return forward.refuse("sidecar_internal")
 
-    def _count(self, door: Door, forward: Forward) -> None:
+    def _count(self, door: Door, forward: Forward, request: web.BaseRequest) -> None:
         """Of an exchange that is over. Never raises."""
         vendor, status = door.vendor.name, forward.status
-        self.ledger.http_request(door.name, vendor, "none" if status is None else f"{status // 100}xx")
+        self.ledger.http_request(door.name, vendor, "none" if status is None else f"{min(status // 100, 5)}xx")
         try:
             verdict = forward.exchange.verdict()
         except Exception as error:
@@ -122,8 +122,10 @@ class Relay:
         failed = verdict.outcome is not Outcome.ABANDONED
         if failed:
             self.ledger.http_error(vendor, verdict.code, verdict.category, verdict.owner)
-        log.state("http_failed" if failed else "http_abandoned", logging.WARNING if failed else logging.INFO, listener=door.name,
-                  **{name: value for name, value in verdict.as_dict().items() if value is not None})
+        ids = correlated(Request.of(request.raw_path, lower(request.raw_headers)), self.correlation)
+        known = {name: value for name, value in verdict.as_dict().items() if value is not None}
+        level = logging.WARNING if failed else logging.INFO
+        log.state("http_failed" if failed else "http_abandoned", level, listener=door.name, correlation=ids, **known)
 
     def reject(self, code: str) -> web.Response:
         """Refuses what never becomes a session."""

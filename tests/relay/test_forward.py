@@ -14,7 +14,7 @@ import pytest
 
 from proxy.relay import forward
 from proxy.relay.bodies import LOOKED_AT, beginning
-from proxy.settings.model import Drain, Timeouts
+from proxy.settings.model import Correlation, Drain, Timeouts
 from tests.aio import run
 from tests.relay.peers import SWITCHING, Peer, Rig, Script, answering, frame, request, rig, until, until_still
 
@@ -512,9 +512,10 @@ def test_a_refusal_is_classified_and_shows_no_secret(loop: str, told: Lines) -> 
     body = gzip.compress(b'{"err_code":"INVALID_AUTH","err_msg":"Invalid token=SECRETSECRET1 given","request_id":"r-1"}')
 
     async def main() -> None:
-        async with rig(replying(ok(body, b"Content-Encoding: gzip", b"dg-request-id: r-2", b"Retry-After: 3",
-                                   status=b"401 Unauthorized"))) as relay:
-            client = await relay.call(posting(b"SECRETSECRET2", GRANT + b"?token=SECRETSECRET3", b"Authorization: Token SECRETSECRET4"))
+        answer = ok(body, b"Content-Encoding: gzip", b"dg-request-id: r-2", b"Retry-After: 3", status=b"401 Unauthorized")
+        async with rig(replying(answer), correlation=Correlation(headers=("X-Call-Id",))) as relay:
+            client = await relay.call(posting(b"SECRETSECRET2", GRANT + b"?token=SECRETSECRET3", b"Authorization: Token SECRETSECRET4",
+                                              b"X-Call-Id: 42"))
             assert (await client.message())[1] == body
             await over(relay)
             assert counted(relay) == ({"4xx": 1}, {"INVALID_AUTH"})
@@ -522,6 +523,7 @@ def test_a_refusal_is_classified_and_shows_no_secret(loop: str, told: Lines) -> 
             assert (line["phase"], line["category"], line["owner"], line["retry"], line["http_status"], line["req_id"],
                     line["retry_after_seconds"], line["outcome"]) == (
                 "session_token", "auth", "operator", "after_fix", 401, "r-2", 3.0, "refused_by_vendor")
+            assert line["correlation"] == {"X-Call-Id": "42"}
             assert "SECRET" not in str(told)
 
     run(main(), loop)
