@@ -34,9 +34,12 @@ from proxy.core.verdict import Category, Noticed, Outcome, Owner, Side
 
 STUCK_SECONDS: Final = 5.0
 """So much audio that nobody has acknowledged is reason enough for a client to leave."""
+LATELY: Final = 2.0
+"""Seconds in which what our own loop did may have led to an end."""
 
 UNREACHED: Final = "The client left without the end message, after its audio had stopped reaching the vendor."
 UNTAKEN: Final = "The client left without the end message, after the vendor had stopped reading: its receive window was zero."
+STOOD_STILL: Final = "The connection was lost while Earwitness stood still: its peer may have lost patience, or its last words were lost."
 SILENT_LEFT: Final = "The client left without the end message, after the vendor had fallen silent though it got audio."
 UNREADY_LEFT: Final = "The client left without the end message, after waiting for the vendor's hello longer than it may take."
 SILENT_OK: Final = "The session ended as it should, but the vendor had fallen silent before, though it got audio: something may be missing."
@@ -125,6 +128,8 @@ def _unclaimed(session: Session, outcome: Outcome, meaning: Meaning, now: float)
             return Owner.UNKNOWN, SILENT_LEFT
         if Noticed.NEVER_READY in session.facts and session.ready_at is None:
             return Owner.UNKNOWN, UNREADY_LEFT
+    if meaning.category is Category.NETWORK and session.lag_since(now - LATELY) >= LEAST_MARGIN:
+        return Owner.UNKNOWN, STOOD_STILL
     if outcome is Outcome.OK and silent:
         return meaning.owner, SILENT_OK
     return meaning.owner, meaning.hint
