@@ -51,7 +51,7 @@ class Delivery:
 
     __slots__ = (
         "_audio", "_mark_audio", "_mark_end", "_mark_latest", "behind_full", "behind_max", "delivered_at", "known", "last", "moved_at",
-        "proven", "proven_at", "sampled_at",
+        "proven", "proven_at", "sampled_at", "waits_since",
     )
 
     def __init__(self, audio: AudioSeconds) -> None:
@@ -63,8 +63,9 @@ class Delivery:
         self.behind_max = 0.0  # the most audio that was seen waiting for its acknowledgement
         self.behind_full = False  # and whether the peer's window was full then
         self.proven = Latest()  # the last that is proven to have been delivered,
-        self.proven_at: float | None = None  # and when that was seen
+        self.proven_at = Latest()  # and when each was first seen to have been
         self.sampled_at: float | None = None
+        self.waits_since: float | None = None  # something has waited to be acknowledged, None while nothing does
         self.moved_at: float | None = None  # when the peer was last seen to have acknowledged anything new
         self.last: TcpSample | None = None
         self.known = False
@@ -80,9 +81,7 @@ class Delivery:
         if tcp is None:
             return
         if latest is not None:
-            self.sampled_at = now
-            if self.last is None or tcp.acked != self.last.acked:
-                self.moved_at = now
+            self._follow(tcp, transport_buffered, now)
         self.known, self.last = True, tcp
         self._prove(tcp, now, latest is not None)
         if self._mark_end is None and not transport_buffered:
@@ -91,19 +90,31 @@ class Delivery:
         if self.undelivered_seconds > self.behind_max:
             self.behind_max, self.behind_full = self.undelivered_seconds, tcp.window == 0
 
+    def _follow(self, tcp: TcpSample, transport_buffered: int, now: float) -> None:
+        """Since when has something waited, and has anything at all been acknowledged meanwhile?"""
+        if self.last is None or tcp.acked != self.last.acked:
+            self.moved_at = now
+        if tcp.acked >= tcp.queued and not transport_buffered:
+            self.waits_since = None
+        elif self.waits_since is None:
+            self.waits_since = self.sampled_at if self.sampled_at is not None else now
+        self.sampled_at = now
+
     def _prove(self, tcp: TcpSample, now: float, in_time: bool) -> None:
         if self._mark_end is None or tcp.acked < self._mark_end:
             return
         if self._mark_audio > self._audio.delivered:
             self._audio.delivered, self.delivered_at = self._mark_audio, now
         if in_time and self._mark_latest is not None:
-            self.proven, self.proven_at = self._mark_latest, now
+            before, self.proven = self.proven, self._mark_latest
+            self.proven_at = Latest(*(
+                now if new != old else seen for new, old, seen in zip(self.proven, before, self.proven_at, strict=True)))
         self._mark_end = None
 
     def stuck(self, at: float, seconds: float) -> bool:
-        """Whether it was seen that nothing new was acknowledged in so many seconds before `at`."""
+        """Whether it was seen that something waited for so many seconds before `at`, and nothing was acknowledged."""
         recent = self.sampled_at is not None and at - self.sampled_at <= LATEST_READING
-        return recent and self.moved_at is not None and at - self.moved_at >= seconds
+        return recent and all(since is not None and at - since >= seconds for since in (self.moved_at, self.waits_since))
 
     @property
     def is_full(self) -> bool:

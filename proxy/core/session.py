@@ -24,9 +24,10 @@ from proxy.core.verdict import Inspection, Noticed, Phase, Side, Transport
 from proxy.core.watch import Watch
 from proxy.core.wire import FrameScanner, Gatherer
 
-TICKS_APART: Final = 2.0
-"""Seconds between two ticks, at most, while our loop turns."""
+TICKS_APART: Final = 1.0
+"""Seconds between two ticks, about, while our loop turns."""
 NOTABLE_LAG: Final = 0.5
+"""Seconds that a tick may be late before that is taken for our loop's standing still."""
 HARDLY_AUDIO: Final = 64
 """Bytes of a binary message that may well be something else: it is looked at."""
 
@@ -119,11 +120,11 @@ class Session(Known):
         self.buffered = buffered
         self.buffered_max = max(self.buffered_max, *buffered)
         # The tick itself may come late, and at the end it comes before anybody has told of a lag.
-        lag = max(loop_lag, now - self._ticked_at - TICKS_APART)
-        self._ticked_at = now
+        late, self._ticked_at = now - self._ticked_at - TICKS_APART, now
+        lag = max(loop_lag, late if late >= NOTABLE_LAG else 0.0)
         self.loop_lag_max = max(self.loop_lag_max, lag)
         if lag >= NOTABLE_LAG:
-            self.lagged_at = now
+            self.lagged_at, self.lagged_for = now, lag
         self.settle()
         self.clock.tick(now)
         self.lead_seconds = self.clock.lead(now)

@@ -53,7 +53,12 @@ class _Timer:
     margin: float
     sent: float  # since the client sent what resets it
     arrived: float  # since the last such thing was read that is proven to have arrived
-    stage: str = "delivered"
+    proven: float  # since that was seen: it arrived between the two
+
+    @property
+    def came_late(self) -> bool:
+        """Whether the last that arrived may have taken so long that the vendor had something inside its window after all."""
+        return self.proven < self.quiet - SAMPLED_EVERY
 
     @property
     def quiet(self) -> float:
@@ -104,16 +109,23 @@ def _nothing_read(case: Case, timer: _Timer, lag: float) -> Finding:
         if known.clock.chunks and since + SAMPLED_EVERY <= timer.quiet and lag < timer.margin and case.whole:
             return timer.finding(NO, Owner.VENDOR, KEPT_ALIVE, measured=since)
         return _not_arrived(case, timer, lag)
-    if lag >= timer.margin and known.lagged_at is not None and known.lagged_at >= case.at - STILL_UNREAD:
+    if lag >= timer.margin and _just_stood(case):
         return timer.finding(CANNOT_TELL, stage="read")  # what it sent may not have been read yet
+    if timer.came_late:
+        return timer.finding(CANNOT_TELL, stage="read")
     return timer.finding(YES, None, AS_BINARY if known.shape.text_in_binary else "", stage="read")
+
+
+def _just_stood(case: Case) -> bool:
+    """Whether our loop stood still until the vendor judged, or hardly less."""
+    return case.known.lagged_at is not None and case.known.lagged_at >= case.at - STILL_UNREAD
 
 
 def _not_arrived(case: Case, timer: _Timer, lag: float) -> Finding:
     """The client was sending. Where did it stay?"""
     delivery = case.known.delivery
     if lag >= timer.margin:
-        if lag >= timer.quiet and timer.sent < timer.quiet:
+        if case.known.lagged_for >= timer.quiet and timer.sent < timer.quiet and _just_stood(case):
             return timer.finding(YES, Owner.SIDECAR, WE)
         return timer.finding(CANNOT_TELL)
     if not delivery.stuck(case.at, timer.quiet) or timer.arrived < timer.quiet:
@@ -130,10 +142,11 @@ def _timer(case: Case, check: Check) -> _Timer | None:
     if window is None:
         return None
     begun = known.answered_at if known.answered_at is not None else known.started_at
-    ours, theirs = (sent.audio_at, proven.audio_at) if check is Check.AUDIO_RECEIVED else (sent.message_at, proven.message_at)
+    field = "audio_at" if check is Check.AUDIO_RECEIVED else "message_at"
+    times = (getattr(latest, field) for latest in (sent, proven, known.delivery.proven_at))
     tcp = known.delivery.last
     margin = max(LEAST_MARGIN + (tcp.rtt_seconds if tcp else 0.0), MARGIN_SHARE * window)
-    return _Timer(check, window, margin, case.at - (begun if ours is None else ours), case.at - (begun if theirs is None else theirs))
+    return _Timer(check, window, margin, *(case.at - (begun if at is None else at) for at in times))
 
 
 def _published(case: Case, never_spoke: bool) -> float | None:
