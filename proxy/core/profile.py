@@ -49,6 +49,10 @@ class Limits(Strict):
     sessions: Annotated[int, Field(gt=0)] | None = None
     """Open sessions of one credential at once."""
     rate_ratio: float | None = Field(default=None, gt=0)
+    lead_seconds: Annotated[float, Field(gt=0)] | None = None
+    """How far audio may be ahead of real time."""
+    credit_seconds: Seconds | None = None
+    """How much of a client's silence it may make up for at once."""
     session_seconds: Seconds | None = None
     first_audio_seconds: Seconds | None = None
     idle_seconds: Seconds | None = None
