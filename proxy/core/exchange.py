@@ -15,7 +15,7 @@ from proxy.core.classify import NOTHING, Meaning
 from proxy.core.inspect import holds
 from proxy.core.own import own_meaning
 from proxy.core.profile import Route
-from proxy.core.vendor import Vendor
+from proxy.core.vendor import Request, Vendor
 from proxy.core.verdict import DEFAULTS, Category, Outcome, Phase, Side, Transport, Verdict
 
 _FAILURE = 400
@@ -69,19 +69,19 @@ class Exchange:
 
     # What it means
 
-    def verdict(self) -> Verdict | None:
-        """None for an exchange without fault. Strings are redacted."""
+    def verdict(self, request: Request | None = None) -> Verdict | None:
+        """None for an exchange without fault. Strings are redacted; of the request's own credentials nothing is left in them."""
         outcome, meaning = self._meaning()
         if outcome is Outcome.OK:
             return None
-        claim, clean = self.claim, self.vendor.clean
+        claim, shown = self.claim, self.vendor.discretion(request)
         return Verdict(
             vendor=self.vendor.name, outcome=outcome, phase=claim.phase, code=meaning.code, rule=meaning.rule, category=meaning.category,
             owner=meaning.owner, rule_owner=meaning.owner, retry=meaning.retry, retry_after_seconds=claim.retry_after,
             initiated_by=self._began(outcome), ended_by=self._began(outcome), http_status=self._status,
-            server_code=clean(claim.told.server_code), server_title=clean(claim.told.server_title),
-            server_detail=clean(claim.told.server_detail), connection_id=clean(claim.told.connection_id),
-            req_id=clean(self._req_id or claim.told.req_id), hint=meaning.hint)
+            server_code=shown.text(claim.told.server_code), server_title=shown.text(claim.told.server_title),
+            server_detail=shown.text(claim.told.server_detail), connection_id=shown.id(claim.told.connection_id),
+            req_id=shown.id(self._req_id or claim.told.req_id), hint=meaning.hint)
 
     def _meaning(self) -> tuple[Outcome, Meaning]:
         if self._own is not None:

@@ -17,7 +17,7 @@ from proxy.core.inspect import Json, Kind, Told, text_of
 from proxy.core.profile import Profile
 from proxy.core.quoted import quoted
 from proxy.core.rules import Common
-from proxy.core.vendor import CompiledEndpoint, Vendor
+from proxy.core.vendor import CompiledEndpoint, Request, Vendor
 from proxy.core.verdict import Outcome, Phase, Side, Transport, Verdict
 
 MOST_FRAMES: Final = 1000
@@ -201,9 +201,12 @@ def _verdict(given: Given, readings: list[_Reading], meaning: Meaning) -> Verdic
     one_endpoint = one_vendor and len(readings) == 1
     told = claim.told
 
+    asked = Request.of(given.path, {}) if given.path is not None else None
+    shown = [reading.vendor.discretion(asked) for reading in readings]
+
     def clean(text: str | None) -> str | None:
-        for reading in readings:
-            text = reading.vendor.clean(text)
+        for one in shown:
+            text = one.text(text)
         return text
 
     return Verdict(
@@ -224,8 +227,8 @@ def _verdict(given: Given, readings: list[_Reading], meaning: Meaning) -> Verdic
         server_code=clean(told.server_code),
         server_title=clean(told.server_title),
         server_detail=clean(told.server_detail),
-        connection_id=clean(told.connection_id),
-        req_id=clean(told.req_id),
+        connection_id=shown[0].id(told.connection_id),
+        req_id=shown[0].id(told.req_id),
         close_code=given.close_code,
         close_reason=clean(given.close_reason),
         hint=meaning.hint,

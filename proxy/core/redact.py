@@ -41,7 +41,7 @@ _PAIR: Final = re.compile(
     re.IGNORECASE,
 )
 _SCHEMED: Final = re.compile(rf"(?<![a-z0-9])((?:{_SCHEME}\s{{1,4}}){{1,3}})([^\s&\"'<>]+)", re.IGNORECASE)
-_AFTER_A_SPACE: Final = re.compile(r"""(?<=\s)[\w.~+/=-]{8,}(?=[\s"'<>,;:!?)\]}]|\Z)""", re.ASCII)
+_STANDING_ALONE: Final = re.compile(r"""(?<![\w.~+/=-])(?!//)[\w.~+/=-]{8,}(?=[\s"'<>,;:!?)\]}]|\Z)""", re.ASCII)
 """What may be the credential of any scheme, as RFC 9110 has its characters (`token68`)."""
 _TURN: Final = re.compile(r"(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])")
 _MOST_TURNS: Final = 2
@@ -67,6 +67,7 @@ _ID: Final = re.compile(
     r"|(?<![A-Za-z0-9])[a-z]{1,20}_[0-9]{13}_[0-9a-z]{1,11}(?![A-Za-z0-9])"
 )
 """A UUID; or a word, milliseconds since 1970 and a `Math.random()` in base 36, as clients in JavaScript make ids."""
+_ONE_ID: Final = re.compile(r"[A-Za-z0-9][\w.:-]{0,127}", re.ASCII)
 _WORD: Final = re.compile(r"[a-z]{0,20}(?:[A-Z][a-z]{1,15}){0,5}\d{0,5}|[A-Z]{0,20}\d{0,5}|\d{0,10}")
 
 
@@ -80,8 +81,14 @@ def redact(text: str) -> str:
     text = _RELATIVE.sub(lambda m: _query(m[0]), _URL.sub(_url, text))
     text = _PAIR.sub(lambda m: f"{m[1]}{m[m.lastindex or 1] if m.lastindex != 1 else ''}{MARK}", text)
     text = _SCHEMED.sub(lambda m: m[0] if m[2].rstrip(".,:;!)]").lower() in _PROSE else m[1] + MARK, text)
-    text = _patterns(_AFTER_A_SPACE.sub(lambda m: MARK if _like_a_credential(m[0]) else m[0], text))
+    text = _patterns(_STANDING_ALONE.sub(lambda m: MARK if _like_a_credential(m[0]) else m[0], text))
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def redact_id(text: str) -> str:
+    """An id, known for one by where it stood, as it is: many look like keys. Anything but one word is redacted like all else."""
+    is_one = _ONE_ID.fullmatch(text) and not _JWT.search(text) and not _PREFIXED.search(text)
+    return text if is_one else redact(text)
 
 
 def is_sensitive(key: str) -> bool:

@@ -13,11 +13,10 @@ from typing import Any, Final
 from proxy.core.ending import FULL_LENGTH, SeenClose, outcome_of
 from proxy.core.examine import examine
 from proxy.core.limits import longest_session
-from proxy.core.redact import redact
 from proxy.core.report import AudioReport, Close, Evidence, Fact, LatencyReport, Report, SelfReport, utc
 from proxy.core.session import Session
 from proxy.core.tally import FRAME_TYPES, Traffic
-from proxy.core.vendor import Request
+from proxy.core.vendor import Discretion, Request, Vendor
 from proxy.core.verdict import Side, Verdict
 
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)")
@@ -27,7 +26,8 @@ def report_of(session: Session, now: float, correlation: Mapping[str, Sequence[s
     """The report at `now`. `correlation` has the header and query names whose values are the application's own ids."""
     session.settle()
     session.watch.tick(now)
-    verdict, evidence = _verdict(session, now)
+    shown = session.vendor_profile.discretion(session.request)
+    verdict, evidence = _verdict(session, now, shown)
     return Report(
         session_id=session.session_id,
         listener=session.listener,
@@ -38,20 +38,20 @@ def report_of(session: Session, now: float, correlation: Mapping[str, Sequence[s
         duration_seconds=round(now - session.started_at, 3),
         verdict=verdict,
         evidence=list(evidence),
-        client_close=_close(session, session.ending.client_close),
-        vendor_close=_close(session, session.ending.vendor_close),
+        client_close=_close(session, session.ending.client_close, shown),
+        vendor_close=_close(session, session.ending.vendor_close, shown),
         self_=SelfReport(round(session.loop_lag_max, 4), session.buffered_max),
         audio=_audio(session),
         latency=_latency(session),
         traffic={"to_vendor": _traffic(session.to_vendor), "to_client": _traffic(session.to_client)},
         facts=[Fact(name, utc(session.wall + at - session.started_at)) for name, at in session.facts.items()],
         inspection=session.inspection,
-        correlation=correlated(session.request, correlation or {}),
+        correlation=correlated(session.vendor_profile, session.request, correlation or {}),
     )
 
 
-def _verdict(session: Session, now: float) -> tuple[Verdict, tuple[Evidence, ...]]:
-    ending, claim, clean = session.ending, session.claim, session.vendor_profile.clean
+def _verdict(session: Session, now: float, shown: Discretion) -> tuple[Verdict, tuple[Evidence, ...]]:
+    ending, claim = session.ending, session.claim
     session.conclude()
     if session.clock.chunks:
         claim.audio_sent = True
@@ -75,13 +75,13 @@ def _verdict(session: Session, now: float) -> tuple[Verdict, tuple[Evidence, ...
         initiated_by=ending.initiated_by,
         ended_by=ending.ended_by,
         http_status=claim.http_status,
-        server_code=clean(claim.told.server_code),
-        server_title=clean(claim.told.server_title),
-        server_detail=clean(claim.told.server_detail),
-        connection_id=clean(session.connection_id or claim.told.connection_id),
-        req_id=clean(session.req_id or claim.told.req_id),
+        server_code=shown.text(claim.told.server_code),
+        server_title=shown.text(claim.told.server_title),
+        server_detail=shown.text(claim.told.server_detail),
+        connection_id=shown.id(session.connection_id or claim.told.connection_id),
+        req_id=shown.id(session.req_id or claim.told.req_id),
         close_code=close.code if close else None,
-        close_reason=clean(close.reason) if close else None,
+        close_reason=shown.text(close.reason) if close else None,
         hint=examined.hint,
     )
     return verdict, examined.evidence
@@ -129,17 +129,18 @@ def _traffic(traffic: Traffic) -> dict[str, Any]:
     }
 
 
-def _close(session: Session, close: SeenClose | None) -> Close | None:
+def _close(session: Session, close: SeenClose | None, shown: Discretion) -> Close | None:
     if close is None:
         return None
-    return Close(close.code, session.vendor_profile.clean(close.reason), utc(session.wall + close.at - session.started_at))
+    return Close(close.code, shown.text(close.reason), utc(session.wall + close.at - session.started_at))
 
 
-def correlated(request: Request, names: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def correlated(vendor: Vendor, request: Request, names: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """The application's own ids, by the names the settings give under `headers` and `query`."""
+    shown = vendor.discretion(request)
     found = {name: request.headers.get(name.lower()) for name in names.get("headers", ())}
     found |= {name: request.query.get(name) for name in names.get("query", ())}
-    return {name: redact(value) for name, value in found.items() if value}
+    return {name: known for name, value in found.items() if (known := shown.id(value))}
 
 
 def _trace_id(request: Request) -> str | None:

@@ -14,8 +14,9 @@ from proxy.core.audio import UNTIMED, WIDTHS, AudioFormat
 from proxy.core.classify import Classifier
 from proxy.core.inspect import inspector
 from proxy.core.placeholders import Placeholders
+from proxy.core.private import Private, private
 from proxy.core.profile import Declared, Endpoint, Profile, Route
-from proxy.core.redact import redact
+from proxy.core.redact import redact, redact_id
 from proxy.core.rules import Common
 
 QUERY_FIELDS: Final = 1000
@@ -78,6 +79,22 @@ class CompiledEndpoint:
         return AudioFormat(name, rate, _positive(channels) or 1) if name in WIDTHS and rate else UNTIMED
 
 
+class Discretion:
+    """What may be shown of what a vendor said about one request, or its client."""
+
+    __slots__ = ("_placeholders", "_private")
+
+    def __init__(self, placeholders: Placeholders, private: Private) -> None:
+        self._placeholders, self._private = placeholders, private
+
+    def text(self, text: str | None) -> str | None:
+        return (redact(self._private.hide(self._placeholders.hide(text))) or None) if text else None
+
+    def id(self, text: str | None) -> str | None:
+        """What stood where ids stand: it may look like a key, but must hold nothing of the request's own."""
+        return (redact_id(text) if self._private.hide(text) == text else self.text(text)) if text else None
+
+
 class Vendor:
     """A compiled profile."""
 
@@ -91,9 +108,13 @@ class Vendor:
             phrase for rule in profile.rules for when in rule.when for phrase in (*(when.text or ()), *(when.exact or ())))
         self.endpoints = {name: CompiledEndpoint(name, spec) for name, spec in profile.endpoints.items()}
 
-    def clean(self, text: str | None) -> str | None:
-        """What may be shown of a text of the vendor's, or of a client's to it."""
-        return (redact(self._placeholders.hide(text)) or None) if text else None
+    def discretion(self, request: Request | None) -> Discretion:
+        """For what is said about one request; None where it is not known."""
+        if request is None:
+            return Discretion(self._placeholders, Private())
+        known = [one for spec in self.profile.endpoints.values() for one in spec.credentials]
+        places = {name.lower() for one in known for name in (one.query, one.header) if name}
+        return Discretion(self._placeholders, private(request.headers, request.query, places))
 
     def route(self, raw_path: str, kind: Literal["websocket", "http"] = "websocket") -> Route | None:
         """The route of this kind with the longest prefix of whole segments; None without one, or where the path hides its way."""

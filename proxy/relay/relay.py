@@ -112,8 +112,9 @@ class Relay:
         """Of an exchange that is over. Never raises."""
         vendor, status = door.vendor.name, forward.status
         self.ledger.http_request(door.name, vendor, "none" if status is None else f"{min(status // 100, 5)}xx")
+        asked = Request.of(request.raw_path, lower(request.raw_headers))
         try:
-            verdict = forward.exchange.verdict()
+            verdict = forward.exchange.verdict(asked)
         except Exception as error:
             log.state("report_failed", logging.ERROR, error=error, listener=door.name)
             verdict = _poor_verdict(vendor, None, forward.exchange.claim.phase)
@@ -122,7 +123,7 @@ class Relay:
         failed = verdict.outcome is not Outcome.ABANDONED
         if failed:
             self.ledger.http_error(vendor, verdict.code, verdict.category, verdict.owner)
-        ids = correlated(Request.of(request.raw_path, lower(request.raw_headers)), self.correlation)
+        ids = correlated(door.vendor, asked, self.correlation)
         known = {name: value for name, value in verdict.as_dict().items() if value is not None}
         level = logging.WARNING if failed else logging.INFO
         log.state("http_failed" if failed else "http_abandoned", level, listener=door.name, correlation=ids, **known)
@@ -183,15 +184,15 @@ class Relay:
 
     def _say_open(self, session: Session) -> None:
         log.session_open(session_id=session.session_id, listener=session.listener, vendor=session.vendor, endpoint=session.endpoint,
-                         correlation=correlated(session.request, self.correlation))
+                         correlation=correlated(session.vendor_profile, session.request, self.correlation))
 
     def _noticed(self, session: Session) -> None:
         """What was noticed of a session since last time: now, and not when it ends."""
         for fact, at in session.watch.news():
             self.ledger.noticed(session.listener, session.vendor, fact)
-            clean = session.vendor_profile.clean
+            shown = session.vendor_profile.discretion(session.request)
             log.noticed(fact, at - session.started_at, session_id=session.session_id, listener=session.listener, vendor=session.vendor,
-                        endpoint=session.endpoint, connection_id=clean(session.connection_id), req_id=clean(session.req_id))
+                        endpoint=session.endpoint, connection_id=shown.id(session.connection_id), req_id=shown.id(session.req_id))
 
     def _over(self, call: Call) -> None:
         """The one way out of every session. Its numbers stand still from here on; the report waits for its turn."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.core.redact import LONGEST, SENSITIVE_QUERY, is_sensitive, redact
+from proxy.core.redact import LONGEST, SENSITIVE_QUERY, is_sensitive, redact, redact_id
 
 SHORT_KEYS = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", min_size=6, max_size=40).map(lambda s: "Zq9" + s)
 """Known for keys only by the name beside them."""
@@ -69,9 +69,15 @@ def test_a_long_key_needs_no_name_beside_it(key: str, before: str, after: str) -
 
 
 @given(scheme=st.from_regex(r"[A-Z][A-Za-z0-9-]{1,15}", fullmatch=True), key=SCHEMED_KEYS, before=TEXTS)
-@pytest.mark.parametrize("place", ["got {} {} here", 'value "{} {}"', "{} {}.", "({}  {})", "{} {}"])
+@pytest.mark.parametrize("place", ["got {} {} here", 'value "{} {}"', "{} {}.", "({}  {})", "{} {}", "{}: ({})", "{}:{}", "{} [{}]"])
 def test_a_credential_is_known_after_any_scheme(place: str, scheme: str, key: str, before: str) -> None:
     assert key not in redact(f"{before} {place.format(scheme, key)}")
+
+
+@given(key=SCHEMED_KEYS)
+@pytest.mark.parametrize("place", ["{}", "{} is bad", "'{}'", "is bad ({})", "{{{}}}"])
+def test_a_short_key_is_known_wherever_it_stands_alone(place: str, key: str) -> None:
+    assert key not in redact(place.format(key))
 
 
 @given(key=LONG_KEYS, length=st.integers(4000, 4200))
@@ -109,6 +115,7 @@ def test_any_text_comes_out_short_and_on_one_line(text: str) -> None:
         "model gpt-4o-mini-2024-07-18, nova-2-phonecall, universal-3-pro, flux-general-en, sox_ng 14.4.2",
         "Received 314.9 sec. audio in 1.312326 sec, [Errno 1094995529] at 0x7ffd, HTTP/1.1 503, OAuth2Client, RFC6455, utf-8",
         "encoding pcm_s16le at 16000Hz, ogg-opus, mp3_44100_128",
+        "see https://b1c2d3e4f5.example.com/x",
     ],
 )
 def test_what_is_no_key_stays(text: str) -> None:
@@ -129,6 +136,22 @@ def test_what_is_no_key_stays(text: str) -> None:
 )
 def test_how_it_looks(text: str, shown: str) -> None:
     assert redact(text) == shown
+
+
+@pytest.mark.parametrize("written", [
+    "550e8400-e29b-41d4-a716-446655440000", "20260901120000_V1StGXR8_Z5j", "6f1c5a7be02d4c8896ab31fe0d77c245", "7",
+    "voice_1795182809280_esdzj4v8z", "cs_01HZX3K9V7QG8M2N4P6R8T0W2Y", "urn:call:17.2",
+])
+def test_an_id_is_shown_as_it_is(written: str) -> None:
+    assert redact_id(written) == written
+
+
+@pytest.mark.parametrize("written", [
+    "eyJhbGciOiJIUzI1NiJ9.eyJhIjoxfQ.c2ln", "oak_live", "sk-live", "id Zq9x7Kp2Lm4T", "Zq9x7Kp2Lm4T\n", "a+b/Zq9x7Kp2Lm4T4Zq9x7Kp2Lm4T=",
+    "a7B2" * 33, "https://h/?sig=Zq9x7Kp2Lm4T",
+])
+def test_what_is_more_than_an_id_is_redacted(written: str) -> None:
+    assert redact_id(written) == redact(written) != written
 
 
 def test_names() -> None:

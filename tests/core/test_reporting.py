@@ -15,7 +15,7 @@ from proxy.core.vendor import Request, Vendor
 from proxy.core.verdict import Category, Inspection, Outcome, Owner, Phase, Retry, Side, Transport
 from proxy.settings.profiles import load_all
 
-from .playbook import BINARY, V1, V2, WALL, Play, frame, tcp
+from .playbook import BINARY, V1, V2, VENDOR, WALL, Play, frame, tcp
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
@@ -123,8 +123,22 @@ def test_the_trace_of_the_caller(header: str, trace: str | None) -> None:
 
 def test_correlation_takes_what_is_there_and_asked_for() -> None:
     request = Request.of("/v1/listen?a=1&b=", {"x-call": "7"})
-    assert correlated(request, {"query": ("a", "b", "c"), "headers": ("X-Call",)}) == {"a": "1", "X-Call": "7"}
-    assert correlated(request, {}) == {}
+    assert correlated(VENDOR, request, {"query": ("a", "b", "c"), "headers": ("X-Call",)}) == {"a": "1", "X-Call": "7"}
+    assert correlated(VENDOR, request, {}) == {}
+
+
+def test_an_id_may_look_like_a_key_but_not_be_the_callers() -> None:
+    key, call = "5f0e8c1d2b7a4936", "9b2d7c61e0f84a35b1c6d2e7f0a94b83"
+    request = Request.of(f"/v1/listen?call={call}", {"authorization": f"Token {key}", "x-call": f"of-{key}"})
+    assert correlated(VENDOR, request, {"query": ("call",), "headers": ("x-call",)}) == {"call": call, "x-call": "of-***"}
+
+
+def test_what_the_caller_keeps_private_is_not_repeated() -> None:
+    key = "river-otter-moon"  # words: nothing in its looks tells
+    play = Play(V1, {"authorization": f"Token {key}"}).wait(0.3)
+    play.session.refused(401, {"Acme-Id": key}, b'{"code":"river-otter-moon","message":"No such thing: RIVER-OTTER-MO"}', play.now)
+    verdict = play.end().verdict
+    assert (verdict.server_code, verdict.server_detail, verdict.req_id) == ("***", "No such thing: ***", "***")
 
 
 # Refused

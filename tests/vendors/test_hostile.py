@@ -87,7 +87,7 @@ def test_the_worst_claim_is_classified_in_no_time(vendor: str) -> None:
 @AT_ONCE
 @pytest.mark.parametrize("vendor", PROFILES)
 def test_the_worst_text_is_freed_of_parameters_in_no_time(vendor: str) -> None:
-    hide = Vendor(PROFILES[vendor], COMMON).clean
+    hide = Vendor(PROFILES[vendor], COMMON).discretion(None).text
     for text in sorted({text for phrase in phrases_in(vendor) for text in hostile(phrase)}):
         assert len(hide(text) or "") <= SHOWN
 
