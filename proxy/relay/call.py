@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
 
 import aiohttp
 
 from proxy.core.own import OWN
+from proxy.core.policy import Policy
 from proxy.core.session import Session
 from proxy.core.vendor import Vendor
 from proxy.core.verdict import Category, Side, Transport
@@ -39,11 +40,12 @@ BODY_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """One listener, ready: its name, its vendor, and where each route leads."""
+    """One listener, ready: its name, its vendor, where each route leads, and what is done about its clients' traffic."""
 
     name: str
     vendor: Vendor
     upstreams: dict[str, Upstream]
+    policy: Policy = field(default_factory=Policy)
 
 
 class Waiting(asyncio.Protocol):
