@@ -131,3 +131,28 @@ def test_other_ends_are_not_examined() -> None:
 def test_a_timer_that_nobody_knows_settles_nothing() -> None:
     report = Play("/v3").opened().wait(20).vendor_closes(1011, "No audio came").end()
     assert found(report) == ("cannot_tell", "read", Owner.CLIENT, Owner.CLIENT)
+
+
+def test_a_client_that_left_while_we_stood_still_is_not_accused() -> None:
+    play = speaks(speaks(call(), 3), 12, delivered=False).tick(None, lag=3.0)
+    assert play.lost(Side.CLIENT, Transport.RESET).end().verdict.owner is Owner.UNKNOWN
+
+
+def test_a_client_that_did_not_wait_any_longer_for_the_hello_is_not_accused() -> None:
+    waited, left = (Play("/v2/listen", vendor=vendor()).opened() for _ in range(2))
+    waited.wait(31).tick()
+    verdicts = [play.lost(Side.CLIENT, Transport.RESET).end().verdict for play in (waited, left)]
+    assert [(v.outcome, v.owner) for v in verdicts] == [(Outcome.ABANDONED, Owner.UNKNOWN), (Outcome.ABANDONED, Owner.CLIENT)]
+    assert "hello" in (verdicts[0].hint or "")
+
+
+def test_a_connection_lost_while_we_stood_still_is_nobodys() -> None:
+    still, turning = speaks(call(), 5).wait(4).tick(lag=4.0), speaks(call(), 5)
+    verdicts = [play.lost(Side.VENDOR, Transport.RESET).end().verdict for play in (still, turning)]
+    assert [(v.owner, v.rule_owner) for v in verdicts] == [(Owner.UNKNOWN, Owner.NETWORK), (Owner.NETWORK, Owner.NETWORK)]
+    assert "Earwitness" in (verdicts[0].hint or "")
+
+
+def test_a_stall_that_was_over_settles_nothing() -> None:
+    play = speaks(call(), 5).wait(4).tick(lag=4.0)
+    assert found(accused(speaks(play, 5, delivered=False))) == ("cannot_tell", "delivered", Owner.UNKNOWN, Owner.CLIENT)

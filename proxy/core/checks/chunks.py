@@ -41,7 +41,7 @@ def chunk_duration(case: Case) -> Finding | None:
             return found(Check.CHUNK_DURATION, CANNOT_TELL, "seconds", stage="read", claimed=low, measured=clock.chunk_min,
                          owner=Owner.UNKNOWN, hint=ONLY_THE_LAST)
         return found(Check.CHUNK_DURATION, YES, "seconds", stage="read", claimed=low, measured=clock.chunk_min)
-    nearest = (high, clock.chunk_max) if clock.chunk_max * low > high * clock.chunk_min else (low, clock.chunk_min)
+    nearest = (high, clock.chunk_max) if clock.chunk_max * clock.chunk_min > low * high else (low, clock.chunk_min)
     return _unbroken(case, Check.CHUNK_DURATION, "seconds", *nearest)
 
 

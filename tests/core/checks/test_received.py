@@ -1,0 +1,79 @@
+"""That nothing came: the edges of the timer, and what its length is taken from."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.core.checks.received import audio_received, claimed_seconds, idle
+from proxy.core.phrases import fold
+from proxy.core.verdict import Owner
+from tests.core.caller import Call
+from tests.core.playbook import V1
+
+from .cases import call, case
+
+WINDOW = 10.0
+
+
+def idle_call(path: str = V1, **limits: float) -> Call:
+    return call(path, idle_seconds=WINDOW, **limits)
+
+
+@pytest.mark.parametrize(("silent", "agrees", "owner"), [
+    (0.0, "no", Owner.VENDOR), (6.9, "no", Owner.VENDOR), (7.5, "cannot_tell", Owner.UNKNOWN), (8.5, "yes", None), (30.0, "yes", None),
+])
+def test_the_edges_of_the_window(silent: float, agrees: str, owner: Owner | None) -> None:
+    got = audio_received(case(idle_call().talk(20).pause(silent)))
+    assert (got.agrees, got.owner) == (agrees, owner)
+    assert (got.evidence.window_seconds, got.evidence.margin_seconds) == (10.0, 2.0)
+
+
+def test_the_margin_grows_with_the_round_trip() -> None:
+    got = audio_received(case(call(idle_seconds=3).talk(5)))
+    assert got.evidence.margin_seconds == 1.02
+
+
+def test_the_first_audio_may_have_a_time_of_its_own() -> None:
+    assert audio_received(case(idle_call(first_audio_seconds=30).pause(20))).evidence.window_seconds == 30
+    assert audio_received(case(idle_call(first_audio_seconds=30).talk(1))).evidence.window_seconds == 10
+
+
+@pytest.mark.parametrize(("said", "seconds"), [
+    ("No messages received for 30 seconds", 30), ("idle for 45s", 45), ("no audio in 5 sec.", 5), ("idle", None),
+    ("30 seconds and 40 seconds", None), ("0 seconds", None), ("for 1234567 seconds", None),
+])
+def test_the_vendors_own_words_name_the_window(said: str, seconds: float | None) -> None:
+    spoken = case(idle_call().talk(1))
+    spoken.known.claim.said.append(fold(said))
+    assert claimed_seconds(spoken) == seconds
+    assert audio_received(spoken).evidence.window_seconds == (seconds or 10)
+
+
+def test_any_message_keeps_the_other_timer_from_running_out() -> None:
+    typing = idle_call().talk(1)
+    for _ in range(4):
+        typing.pause(4.0).says(type="Other")
+    typing.pause(2.0)
+    assert (idle(case(typing)).agrees, audio_received(case(typing)).agrees) == ("no", "yes")
+
+
+def test_without_a_window_nobody_is_accused_who_speaks() -> None:
+    speaking, silent = audio_received(case(call().talk(20))), audio_received(case(call().talk(2).pause(20)))
+    assert [(one.agrees, one.owner) for one in (speaking, silent)] == [("cannot_tell", Owner.UNKNOWN), ("cannot_tell", None)]
+    assert idle(case(call())).evidence.measured is None
+
+
+def test_audio_that_arrived_late_may_have_been_in_time() -> None:
+    late = idle_call().talk(3)
+    late.link = "cut"
+    late.talk(1).pause(3)
+    late.link = "up"
+    got = audio_received(case(late.tick().pause(5.5)))
+    assert (got.agrees, got.owner, got.evidence.stage) == ("cannot_tell", Owner.UNKNOWN, "read")
+
+
+def test_an_old_reading_says_nothing_of_the_present() -> None:
+    cut = idle_call().talk(3)
+    cut.link = "cut"
+    cut.talk(12).play.wait(4.0).client(cut.audio(0.1))
+    assert audio_received(case(cut)).agrees == "cannot_tell"
