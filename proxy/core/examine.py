@@ -69,7 +69,7 @@ class Examined:
 
 def examine(session: Session, outcome: Outcome, meaning: Meaning, now: float) -> Examined:
     """What stands of a claim."""
-    case = Case(session, meaning, session.judged_at if session.judged_at is not None else now)
+    case = Case.of(session, meaning, now)
     reported = reported_audio(case)
     figures = (reported.evidence,) if reported is not None else ()
     if meaning.category is Category.NORMAL or not _vendor_claims(session, outcome):

@@ -7,6 +7,8 @@ Owns the state that both directions (sides) write, and the report (reporting), t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass
 from typing import Final
 
 from proxy.core.audio import UNTIMED
@@ -25,6 +27,17 @@ from proxy.core.wire import FrameScanner, Gatherer
 UNKNOWN_ENDPOINT: Final = "unknown"
 
 
+@dataclass(frozen=True, slots=True)
+class Then:
+    """What was known of the client's sending at one moment. But for `sent`, the last of it may have come a little later."""
+
+    sent: Latest
+    clock: AudioClock
+    shape: Shape
+    read: float
+    """Seconds of audio."""
+
+
 class Known:
     """State of one session. `now` is always the monotonic clock; `wall` is Unix time at the start."""
 
@@ -32,9 +45,9 @@ class Known:
         "_declared", "_pending", "_pending_name", "_ready_seconds", "answered_at", "answers_elsewhere", "audio", "audio_format", "buffered",
         "buffered_max", "claim", "clock", "company", "connection_id", "date", "delivery", "ending", "endpoint", "expires_at", "facts",
         "failed", "from_client", "from_vendor", "inspection", "judged_at", "kept_alive_at", "lagged_at", "lagged_for", "lead_seconds",
-        "listener", "loop_lag_max", "loudest", "ready_at", "reported_of", "req_id", "request", "rests", "results", "seen", "sent",
-        "session_id", "shape", "spec", "started_at", "stopped_at", "streams", "to_client", "to_vendor", "vendor", "vendor_profile",
-        "waiting", "wall", "warnings",
+        "listener", "loop_lag_max", "loudest", "ready_at", "reported_of", "req_id", "request", "rests", "results", "seen", "session_id",
+        "shape", "spec", "started_at", "stopped_at", "streams", "then", "to_client", "to_vendor", "vendor", "vendor_profile", "waiting",
+        "wall", "warnings",
     )
 
     from_client: FrameScanner
@@ -79,8 +92,8 @@ class Known:
         self.lagged_for = 0.0  # and by how many seconds
         self.waiting = 0  # bytes for the vendor, as of the last tick before it judged; while there are any, the client may not be read
         self.seen = Latest()  # what the client had sent, as of that tick,
-        self.sent: Latest | None = None  # and when the vendor judged
         self.judged_at: float | None = None
+        self.then: Then | None = None  # what was known when the vendor judged
         self.shape = Shape(endpoint.spec.limits if endpoint else None)
         self.company: Company | None = None  # the sessions of the same credential
         self.reported_of: tuple[float, float] | None = None  # audio delivered and read when the vendor last told its own figure
@@ -131,7 +144,7 @@ class Known:
     def went_on(self) -> None:
         """The vendor has gone on: an error before this was a warning."""
         if self._pending is not None:
-            self._pending = self.judged_at = self.sent = None
+            self._pending = self.judged_at = self.then = None
             self.ending.did_not_begin()
             self.warned(self._pending_name)
 
@@ -172,8 +185,13 @@ class Known:
         if self.judged_at is None:
             self.from_client.settle()
             self.judged_at = now
-            latest = self.latest  # the vendor's message may have waited here while the client went on
-            self.sent = latest if (latest.message_at or 0.0) <= now else self.seen
+            self.then = self.so_far(now)
+
+    def so_far(self, now: float) -> Then:
+        """What is known of the client's sending at this moment, which is `now` or a little later: what the vendor says may wait here."""
+        latest = self.latest
+        late = (latest.message_at or 0.0) > now
+        return Then(self.seen if late else latest, copy(self.clock), self.shape.so_far(), self.audio.read)
 
     def lag_since(self, at: float) -> float:
         """Seconds for which our own loop may have stood still after `at`: an upper bound."""

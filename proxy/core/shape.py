@@ -8,6 +8,7 @@ where the profile has a limit to hold them against.
 from __future__ import annotations
 
 from array import array
+from copy import copy
 from typing import Final
 
 import orjson
@@ -84,6 +85,12 @@ class Shape:
     @property
     def malformed(self) -> int:
         return self.not_json + self.not_object + self.unknown + self.incomplete
+
+    def so_far(self) -> Shape:
+        """The counts as they stand."""
+        shape = copy(self)
+        shape.messages, shape.chunks = copy(self.messages), copy(self.chunks)
+        return shape
 
     def chunk(self, now: float) -> None:
         """A message that holds audio."""

@@ -26,6 +26,7 @@ RSV: Final = 0x70
 OP_CONTINUATION, OP_TEXT, OP_BINARY, OP_CLOSE, OP_PING, OP_PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 WHOLE_TEXT: Final = FIN | OP_TEXT
 WHOLE_BINARY: Final = FIN | OP_BINARY
+WHOLE_CLOSE: Final = bytes([FIN | OP_CLOSE])
 
 LARGEST_TEXT: Final = 256 * 1024
 LARGEST_CONTROL: Final = 125
@@ -303,7 +304,7 @@ class Gatherer:
         self._buffer[start:end] = data
         self._end = end
         self._chunks.append((end, now))
-        if len(self._chunks) >= GATHERED:
+        if len(self._chunks) >= GATHERED or data.startswith(WHOLE_CLOSE):  # who answers an end must not be seen first
             self.settle()
 
     def settle(self) -> None:

@@ -197,6 +197,8 @@ def _pieces(kind: str, rate: int, width: int) -> Iterator[Truth]:
 def _bursts() -> Iterator[Truth]:
     """A remainder that is allowed to be short, and even streams of which others made bursts."""
     check = Check.AUDIO_RATE
+    yield Truth("a remainder after the vendor's word", VENDOR, Check.CHUNK_DURATION, "no", remainder)
+    yield Truth("what is no JSON, but after the vendor's word", VENDOR, Check.MESSAGE_SHAPE, "no", afterthought)
     yield Truth("the remainder before the end", VENDOR, Check.CHUNK_DURATION, "cannot_tell", lambda: short_chunk(
         assemblyai().talk(5, chunk=0.05).talk(0.02, chunk=0.02).says(type="Terminate")), settled=False)
     yield Truth("a burst that our loop made", SIDECAR, check, "yes",
@@ -206,6 +208,20 @@ def _bursts() -> Iterator[Truth]:
                 lambda: too_fast(recovers(full(assemblyai().talk(5)).talk(9))), hint="window")
     yield Truth("audio of no known length", CLIENT, check, "cannot_tell",
                 lambda: too_fast(Call("assemblyai", "/v3/ws?encoding=opus").talk(9, speed=9)))
+
+
+def remainder() -> Report:
+    """The vendor lies about pieces; the client sends what it has left, and goes."""
+    call = assemblyai().talk(6)
+    call.hears(type="Error", error_code=3007, error="Input Duration Violation: 20.0 ms. Expected between 50 and 1000 ms")
+    return call.talk(0.02, chunk=0.02).closed(3007, SEE)
+
+
+def afterthought() -> Report:
+    call = assemblyai().talk(6)
+    call.hears(type="Error", error_code=3006, error="Invalid JSON: x")
+    call.play.vendor_closes(3006, SEE)
+    return call.says_raw(b"{bye}").tick().play.end()
 
 
 def recovers(call: Call) -> Call:

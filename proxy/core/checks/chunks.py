@@ -28,7 +28,7 @@ def chunk_duration(case: Case) -> Finding | None:
     if bounds is None:
         return None
     low, high = bounds
-    clock = known.clock
+    clock = case.then.clock
     if not clock.timed or not clock.chunks:
         return found(Check.CHUNK_DURATION, CANNOT_TELL, "seconds", stage="read", claimed=low)
     inner = clock.shortest_but_last
@@ -36,12 +36,13 @@ def chunk_duration(case: Case) -> Finding | None:
         return found(Check.CHUNK_DURATION, YES, "seconds", stage="read", claimed=high, measured=clock.chunk_max)
     if inner is not None and inner < low - ROUNDING:
         return found(Check.CHUNK_DURATION, YES, "seconds", stage="read", claimed=low, measured=inner)
-    if clock.chunk_min < low - ROUNDING:
+    shortest = clock.chunk_min if clock.last_at <= case.at or inner is None else inner  # the last came after the vendor's word
+    if shortest < low - ROUNDING:
         if known.claim.end_sent:
-            return found(Check.CHUNK_DURATION, CANNOT_TELL, "seconds", stage="read", claimed=low, measured=clock.chunk_min,
+            return found(Check.CHUNK_DURATION, CANNOT_TELL, "seconds", stage="read", claimed=low, measured=shortest,
                          owner=Owner.UNKNOWN, hint=ONLY_THE_LAST)
-        return found(Check.CHUNK_DURATION, YES, "seconds", stage="read", claimed=low, measured=clock.chunk_min)
-    nearest = (high, clock.chunk_max) if clock.chunk_max * clock.chunk_min > low * high else (low, clock.chunk_min)
+        return found(Check.CHUNK_DURATION, YES, "seconds", stage="read", claimed=low, measured=shortest)
+    nearest = (high, clock.chunk_max) if clock.chunk_max * shortest > low * high else (low, shortest)
     return _unbroken(case, Check.CHUNK_DURATION, "seconds", *nearest)
 
 
@@ -50,7 +51,7 @@ def chunk_bytes(case: Case) -> Finding | None:
     limit = case.known.spec.spec.limits.chunk_bytes if case.known.spec is not None else None
     if limit is None:
         return None
-    largest = case.known.clock.bytes_max
+    largest = case.then.clock.bytes_max
     if largest > limit:
         return found(Check.CHUNK_BYTES, YES, "bytes", stage="read", claimed=limit, measured=largest)
     if largest * WRAPPED > limit:
@@ -59,6 +60,6 @@ def chunk_bytes(case: Case) -> Finding | None:
 
 
 def _unbroken(case: Case, check: Check, unit: str, claimed: float, measured: float) -> Finding:
-    if case.whole and case.known.clock.chunks:
+    if case.whole and case.then.clock.chunks:
         return found(check, NO, unit, stage="read", claimed=claimed, measured=measured, owner=Owner.VENDOR, hint=ALL_WITHIN)
     return found(check, CANNOT_TELL, unit, stage="read", claimed=claimed, measured=measured, owner=Owner.UNKNOWN, hint=NEAR)

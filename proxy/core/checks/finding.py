@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.core.classify import Meaning
-from proxy.core.known import Known
+from proxy.core.known import Known, Then
 from proxy.core.report import Evidence
 from proxy.core.verdict import Check, Inspection, Owner
 
@@ -33,6 +33,13 @@ class Case:
     known: Known
     meaning: Meaning
     at: float
+    then: Then
+
+    @classmethod
+    def of(cls, known: Known, meaning: Meaning, now: float) -> Case:
+        """As of when the vendor judged, or of `now` where it never did."""
+        at = known.judged_at if known.judged_at is not None else now
+        return cls(known, meaning, at, known.then or known.so_far(at))
 
     @property
     def whole(self) -> bool:
@@ -43,7 +50,7 @@ class Case:
     def in_step(self) -> bool:
         """Whether what came to us went on, and arrived, as it came: nothing of ours or of the network's made bursts of it."""
         known = self.known
-        behind = known.clock.chunk_max + LEAST_MARGIN + STILL
+        behind = self.then.clock.chunk_max + LEAST_MARGIN + STILL
         return known.delivery.known and known.delivery.behind_max <= behind and known.loop_lag_max < STILL and not self.held
 
     @property

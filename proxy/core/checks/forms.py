@@ -7,6 +7,7 @@ vendor that has been understanding it all along contradicts itself.
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
 from proxy.core.checks.finding import CANNOT_TELL, NO, YES, Case, Finding, found
@@ -29,7 +30,7 @@ UNDERSTOOD: Final = ("The vendor had been sending results for this audio until i
 
 
 def message_shape(case: Case) -> Finding:
-    known, shape = case.known, case.known.shape
+    known, shape = case.known, case.then.shape
     says = case.says
     wrong = shape.malformed
     if " json " in says:
@@ -56,11 +57,11 @@ def _may_mean_audio(case: Case) -> bool:
 
 def audio_decodable(case: Case) -> Finding:
     known = case.known
-    flaws = [words for fact, words in FLAWS.items() if fact in known.facts]
+    flaws = [words for fact, words in FLAWS.items() if known.facts.get(fact, inf) <= case.at]
     if flaws:
         hint = f"What was sent shows it: {'; '.join(flaws)}."
         return found(Check.AUDIO_DECODABLE, YES, "flaws", stage="read", measured=len(flaws), hint=hint)
-    results, clock = known.results, known.clock
+    results, clock = known.results, case.then.clock
     lately = results.results > 0 and results.last_at is not None and case.at - results.last_at <= LATELY
     if lately and clock.timed and clock.steady and case.whole:
         return found(Check.AUDIO_DECODABLE, NO, "flaws", stage="read", measured=0, owner=Owner.VENDOR, hint=UNDERSTOOD)

@@ -30,12 +30,12 @@ FEW: Final = "So many messages were never sent: not the client. Send the vendor'
 
 
 def audio_rate(case: Case) -> Finding:
-    known, clock = case.known, case.known.clock
+    known, clock = case.known, case.then.clock
     limit = known.spec.spec.limits.rate_ratio if known.spec is not None else None
     claimed = limit or EVEN
     if not clock.timed or clock.first_at is None:
         return found(Check.AUDIO_RATE, CANNOT_TELL, "ratio", stage="read", claimed=limit)
-    lag, sent = known.loop_lag_max, known.audio.read
+    lag, sent = known.loop_lag_max, case.then.read
     span = clock.last_at - clock.first_at
     # Held to the whole time since the first chunk, delays on the way here cannot have made it look faster, but for the first one.
     surplus = sent - span - clock.chunk_max
@@ -59,13 +59,13 @@ def audio_rate(case: Case) -> Finding:
 
 def message_rate(case: Case) -> Finding | None:
     """None where no rate is published."""
-    known, limits = case.known, case.known.spec.spec.limits if case.known.spec is not None else None
+    limits = case.known.spec.spec.limits if case.known.spec is not None else None
     if limits is None:
         return None
     judged = [
         _rate(case, rate, limit, window)
         for rate, limit, window in (
-            (known.shape.messages, limits.messages_per_minute, MINUTE), (known.shape.chunks, limits.chunks_per_second, SECOND))
+            (case.then.shape.messages, limits.messages_per_minute, MINUTE), (case.then.shape.chunks, limits.chunks_per_second, SECOND))
         if rate is not None and limit is not None
     ]
     order = (YES, CANNOT_TELL, NO)

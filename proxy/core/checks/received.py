@@ -102,18 +102,18 @@ def _received(case: Case, check: Check) -> Finding:
 def _nothing_read(case: Case, timer: _Timer, lag: float) -> Finding:
     """The client sent nothing, as far as we read."""
     known = case.known
-    kept = known.sent.kept_alive_at if known.sent is not None else known.kept_alive_at
+    kept = case.then.sent.kept_alive_at
     if kept is not None and case.at - kept < timer.quiet:  # that should have kept the session open, if it got there
         arrived = known.delivery.proven.kept_alive_at
         since = case.at - arrived if arrived is not None else timer.window
-        if known.clock.chunks and since + SAMPLED_EVERY <= timer.quiet and lag < timer.margin and case.whole:
+        if case.then.clock.chunks and since + SAMPLED_EVERY <= timer.quiet and lag < timer.margin and case.whole:
             return timer.finding(NO, Owner.VENDOR, KEPT_ALIVE, measured=since)
         return _not_arrived(case, timer, lag)
     if lag >= timer.margin and _just_stood(case):
         return timer.finding(CANNOT_TELL, stage="read")  # what it sent may not have been read yet
     if timer.came_late:
         return timer.finding(CANNOT_TELL, stage="read")
-    return timer.finding(YES, None, AS_BINARY if known.shape.text_in_binary else "", stage="read")
+    return timer.finding(YES, None, AS_BINARY if case.then.shape.text_in_binary else "", stage="read")
 
 
 def _just_stood(case: Case) -> bool:
@@ -137,7 +137,7 @@ def _not_arrived(case: Case, timer: _Timer, lag: float) -> Finding:
 
 def _timer(case: Case, check: Check) -> _Timer | None:
     known = case.known
-    sent, proven = known.sent or known.latest, known.delivery.proven
+    sent, proven = case.then.sent, known.delivery.proven
     window = claimed_seconds(case) or _published(case, sent.audio_at is None and check is Check.AUDIO_RECEIVED)
     if window is None:
         return None
@@ -164,7 +164,7 @@ def claimed_seconds(case: Case) -> float | None:
 
 def _without_window(case: Case, check: Check) -> Finding:
     """Nobody says how long the timer runs. A client that is sending is not accused of being idle; more cannot be said."""
-    sent = case.known.sent or case.known.latest
+    sent = case.then.sent
     last = sent.audio_at if check is Check.AUDIO_RECEIVED else sent.message_at
     since = case.at - last if last is not None else None
     speaking = since is not None and since <= SPEAKING

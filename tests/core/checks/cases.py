@@ -29,4 +29,4 @@ def case(of: Call, code: str = "CODE", rule: str | None = None, category: Catego
     session = of.play.session
     if session.judged_at is None:
         session.judged(of.now)
-    return Case(session, Meaning(code, rule, category, Owner.CLIENT, Retry.AFTER_FIX), of.now)
+    return Case.of(session, Meaning(code, rule, category, Owner.CLIENT, Retry.AFTER_FIX), of.now)
