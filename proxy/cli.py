@@ -18,8 +18,10 @@ from proxy.commands import DONE, USAGE
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
+        from proxy.core.redact import redact
+
         self.print_usage(sys.stderr)
-        self.exit(USAGE, f"{self.prog}: {message}\n")
+        self.exit(USAGE, f"{self.prog}: {redact(message)}\n")
 
 
 def parser(command: str | None = None) -> argparse.ArgumentParser:

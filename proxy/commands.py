@@ -101,7 +101,7 @@ def explain(args: argparse.Namespace) -> int:
     for header in args.header:
         name, colon, value = header.partition(":")
         if not colon:
-            return _usage(f"--header: should be 'Name: value', not {header.split('=')[0]!r}")
+            return _usage("--header: should be 'Name: value'")
         headers[name.strip()] = value.strip()
     given = Given(
         vendor=args.vendor, path=args.path, phase=Phase(args.phase) if args.phase else None, http_status=args.http_status,
@@ -217,5 +217,8 @@ def healthcheck(args: argparse.Namespace) -> int:
 
 
 def _usage(message: str) -> int:
-    print(f"earwitness: {message}", file=sys.stderr)
+    from proxy.core.redact import redact
+
+    said, then, known = message.partition("; ")  # what was written, and what could be: a list, however long
+    print(f"earwitness: {redact(said)}{then}{known}", file=sys.stderr)
     return USAGE

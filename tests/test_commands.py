@@ -105,15 +105,19 @@ def test_explain_shows_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--vendor", "nobody"], "no vendor 'nobody'; there are assemblyai, deepgram"),
         (["--frame-hex", "xyz"], "hex"),
-        (["--header", "dg-error"], "--header: should be 'Name: value', not 'dg-error'"),
+        (["--header", "dg-error"], "--header: should be 'Name: value'"),
     ],
 )
 def test_explain_is_asked_wrongly(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
     assert message in said(capsys, "explain", *arguments, code=64)
 
 
-def test_a_bad_header_is_not_repeated_in_full(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "s3cret" not in said(capsys, "explain", "--header", "authorization=s3cret", code=64)
+@pytest.mark.parametrize("arguments", [
+    ["explain", "--header", "authorization=Zq9x7Kp2Lm4T"], ["explain", "--header", "Zq9x7Kp2Lm4T"], ["explain", "--vendor", "Zq9x7Kp2Lm4T"],
+    ["simulate", "deepgram", "--fault", "Zq9x7Kp2Lm4T"], ["catalog", "--vendor", "Zq9x7Kp2Lm4T"],
+])
+def test_what_was_written_wrong_is_not_repeated_where_it_may_be_a_key(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Zq9x7Kp2Lm4T" not in said(capsys, *arguments, code=64)
 
 
 # catalog

@@ -17,7 +17,7 @@ import yaml
 from yaml import CSafeLoader
 
 from proxy.core.redact import redact
-from proxy.settings.problems import ConfigError, Problem
+from proxy.settings.problems import ConfigError, Problem, shown
 
 LARGEST: Final = 4 * 1024 * 1024
 """Bytes of a file."""
@@ -157,7 +157,7 @@ class _Reader:
 
     def _alias(self, event: Any, keys: Keys) -> Any:
         if event.anchor not in self._anchors:
-            raise self._stop(event, keys, f"no anchor {event.anchor[:40]!r} before this")
+            raise self._stop(event, keys, f"no anchor {shown(event.anchor)} before this")
         value, size = self._anchors[event.anchor]
         self._nodes += size
         if self._nodes > MOST_NODES:
@@ -199,4 +199,4 @@ def _line(event: Any) -> int:
 
 def _dotted(keys: Keys) -> str:
     path = ".".join(map(str, keys))
-    return path if len(path) <= 200 and path.isprintable() else redact(path[:200])
+    return redact(path[:200])

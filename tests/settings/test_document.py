@@ -80,6 +80,8 @@ def test_nothing(text: str) -> None:
         ("a:\n  b: !env {x: 1}", "f.yaml:2: a.b: tags are not allowed"),
         ("a: !!int '3'", "f.yaml:1: a: tags are not allowed"),
         ("a: 1\nb: *x", "f.yaml:2: b: no anchor 'x' before this"),
+        ("a: *Zq9x7Kp2Lm4T", "f.yaml:1: a: no anchor '***' before this"),
+        ("https://me:Zq9x7Kp2Lm4T@h: *x", "f.yaml:1: https://***@h: no anchor 'x' before this"),
         ("a: &x [*x]", "f.yaml:1: a.0: no anchor 'x' before this"),
         ("[" * 60, f"f.yaml:1: 0.0.0: nested deeper than {DEEPEST}"),
     ],
