@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from proxy.core.report import Report
 from proxy.core.verdict import Owner
 
-from .caller import Call, deepgram
+from .caller import Call, assemblyai, deepgram
 from .playbook import BINARY
-from .truth import cut, full, late, net_0001
+from .truth import cut, full, late, net_0001, too_fast
 
 WINDOW, MARGIN = 10.0, 3.0
 """The vendor's timer; what the check leaves open at its edge: its margin, and a second between two readings."""
@@ -113,6 +113,92 @@ def test_nobody_is_accused_wrongly(parts: list[tuple[str, int]], kind: tuple[int
     report = world.ends(parts[-1][0])
     owner = report.verdict.owner
     assert owner is Owner.UNKNOWN or owner in world.may_be_blamed(), (parts, owner, report.evidence, world.ways, world.arrived[-3:])
+
+
+@dataclass
+class Pace:
+    """What the client truly sent when, and what arrived when: each a time and seconds of audio."""
+
+    call: Call
+    sent: list[tuple[float, float]] = field(default_factory=list)
+    arrived: list[tuple[float, float]] = field(default_factory=list)
+    waiting: float = 0.0
+    happened: set[str] = field(default_factory=set)
+
+    def act(self, name: str, seconds: int) -> None:
+        self.happened.add(name)
+        getattr(self, f"_{name}")(seconds)
+
+    def _talk(self, seconds: int, speed: float = 1.0) -> None:
+        self.recover()
+        for _ in range(10 * seconds):
+            self.call.talk(0.1, speed=speed)
+            self.sent.append((self.call.now, 0.1))
+            self.arrived.append((self.call.now, 0.1))
+        self.call.tick()
+
+    def _fast(self, seconds: int) -> None:
+        self._talk(seconds, speed=3.0)
+
+    def _pause(self, seconds: int) -> None:
+        self.recover()
+        self.call.pause(seconds)
+
+    def _cut(self, seconds: int) -> None:
+        self._blocked(seconds, "cut")
+
+    def _full(self, seconds: int) -> None:
+        self._blocked(seconds, "full")
+
+    def _stall(self, seconds: int) -> None:
+        self.recover()
+        began = self.call.now
+        self.call.stands_still(seconds).tick(lag=float(seconds))
+        self.sent += [(began + (number + 1) / 10, 0.1) for number in range(10 * seconds)]
+        self.arrived.append((self.call.now, float(seconds)))
+
+    def _blocked(self, seconds: int, link: str) -> None:
+        self.call.link = link
+        for _ in range(seconds):
+            self.call.talk(1.0)
+            self.sent += [(self.call.now - (9 - number) / 10, 0.1) for number in range(10)]
+        self.waiting += seconds
+
+    def recover(self) -> None:
+        self.call.link = "up"
+        if self.waiting:
+            self.call.tick()
+            self.arrived.append((self.call.now, self.waiting))
+            self.waiting = 0.0
+
+
+def lead(pieces: list[tuple[float, float]]) -> float:
+    """The most that ever was ahead of real time."""
+    most = busy = 0.0
+    for at, seconds in sorted(pieces):
+        busy = max(busy, at) + seconds
+        most = max(most, busy - at)
+    return most
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(("talk", "fast", "pause", "cut", "full", "stall")), st.integers(1, 12)), min_size=1, max_size=5))
+def test_nobody_is_called_too_fast_wrongly(parts: list[tuple[str, int]]) -> None:
+    pace = Pace(assemblyai())
+    for name, seconds in parts:
+        pace.act(name, seconds)
+    pace.recover()
+    owner = too_fast(pace.call).verdict.owner
+    allowed = {Owner.UNKNOWN}
+    if lead(pace.sent) > 2.0:
+        allowed.add(Owner.CLIENT)
+    if lead(pace.arrived) <= 4.5 or "full" in pace.happened:
+        allowed.add(Owner.VENDOR)
+    if "cut" in pace.happened:
+        allowed.add(Owner.NETWORK)
+    if "stall" in pace.happened:
+        allowed.add(Owner.SIDECAR)
+    assert owner in allowed, (parts, owner, lead(pace.sent), lead(pace.arrived))
 
 
 def test_the_model_names_what_was_in_the_way() -> None:

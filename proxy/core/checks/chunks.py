@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.core.checks.finding import CANNOT_TELL, NO, YES, Case, Finding, found
+from proxy.core.checks.finding import CANNOT_TELL, NO, NO_AUDIO, YES, Case, Finding, found
 from proxy.core.verdict import Check, Owner
 
 ROUNDING: Final = 1e-6
@@ -29,7 +29,9 @@ def chunk_duration(case: Case) -> Finding | None:
         return None
     low, high = bounds
     clock = case.then.clock
-    if not clock.timed or not clock.chunks:
+    if not clock.chunks:
+        return found(Check.CHUNK_DURATION, CANNOT_TELL, "seconds", stage="read", claimed=low, owner=Owner.UNKNOWN, hint=NO_AUDIO)
+    if not clock.timed:
         return found(Check.CHUNK_DURATION, CANNOT_TELL, "seconds", stage="read", claimed=low)
     inner = clock.shortest_but_last
     if clock.chunk_max > high + ROUNDING:

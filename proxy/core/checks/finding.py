@@ -16,6 +16,7 @@ from proxy.core.verdict import Check, Inspection, Owner
 
 YES, NO, CANNOT_TELL = "yes", "no", "cannot_tell"
 
+NO_AUDIO: Final = "No audio was seen to come from the client at all, so that there is nothing to bear the vendor's claim out."
 LEAST_MARGIN: Final = 1.0
 """Seconds, besides the round trip, that what was measured may be off."""
 MARGIN_SHARE: Final = 0.2

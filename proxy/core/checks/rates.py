@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.core.checks.finding import CANNOT_TELL, NO, STILL, YES, Case, Finding, found
+from proxy.core.checks.finding import CANNOT_TELL, NO, NO_AUDIO, STILL, YES, Case, Finding, found
 from proxy.core.shape import MINUTE, SECOND, Rate
 from proxy.core.verdict import Check, Owner
 
@@ -18,8 +18,8 @@ FAR_AHEAD: Final = 5.0
 HARDLY_AHEAD: Final = 1.5
 """Seconds that are surely not: a microphone's buffer."""
 EVEN: Final = 1.1
-LONG_ENOUGH: Final = 5.0
-"""Seconds of audio from which a rate can be told."""
+AHEAD: Final = 2.5
+"""Seconds that are too fast where the rate is above the vendor's, too."""
 
 REAL_TIME: Final = "The audio left here no faster than real time: not the client. Send the vendor's support the ids and the evidence."
 UNCLEAR: Final = "The client sent at an ordinary pace; whether it arrived so, or as a burst, is not known."
@@ -33,7 +33,9 @@ def audio_rate(case: Case) -> Finding:
     known, clock = case.known, case.then.clock
     limit = known.spec.spec.limits.rate_ratio if known.spec is not None else None
     claimed = limit or EVEN
-    if not clock.timed or clock.first_at is None:
+    if clock.first_at is None:
+        return found(Check.AUDIO_RATE, CANNOT_TELL, "ratio", stage="read", claimed=limit, measured=0.0, owner=Owner.UNKNOWN, hint=NO_AUDIO)
+    if not clock.timed:
         return found(Check.AUDIO_RATE, CANNOT_TELL, "ratio", stage="read", claimed=limit)
     lag, sent = known.loop_lag_max, case.then.read
     span = clock.last_at - clock.first_at
@@ -41,7 +43,8 @@ def audio_rate(case: Case) -> Finding:
     surplus = sent - span - clock.chunk_max
     burst = 0.0 if case.held else clock.lead_max - clock.chunk_max
     rate = sent / (span + lag + clock.chunk_max)
-    if max(surplus, burst) - lag > FAR_AHEAD or (sent >= LONG_ENOUGH and rate >= claimed):
+    ahead = max(surplus, burst) - lag
+    if ahead > FAR_AHEAD or (ahead > AHEAD and rate >= claimed):
         return found(Check.AUDIO_RATE, YES, "ratio", stage="read", claimed=limit, measured=sent / max(span, clock.chunk_max), window=span,
                      margin=lag)
     even = rate <= EVEN and surplus <= HARDLY_AHEAD

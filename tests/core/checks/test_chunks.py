@@ -35,7 +35,13 @@ def test_duration(chunks: tuple[float, ...], agrees: str, claimed: float, measur
     got = chunk_duration(case(spoken(*chunks)))
     assert got is not None
     assert (got.agrees, got.evidence.claimed, got.evidence.measured) == (agrees, claimed, measured)
-    assert got.owner is (Owner.VENDOR if agrees == "no" else None)
+    assert got.owner is {"no": Owner.VENDOR, "yes": None, "cannot_tell": Owner.UNKNOWN}[agrees]
+
+
+def test_duration_of_what_cannot_be_timed() -> None:
+    got = chunk_duration(case(call("/v1/listen?encoding=opus", chunk_seconds=BOUNDS).talk(1)))
+    assert got is not None
+    assert (got.agrees, got.owner) == ("cannot_tell", None)
 
 
 def test_a_remainder_before_the_end_settles_nothing() -> None:
