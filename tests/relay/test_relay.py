@@ -168,3 +168,24 @@ def test_the_list_of_sessions(loop: str) -> None:
     run(main(), loop)
 
 
+
+def test_sessions_of_one_credential_are_counted(loop: str) -> None:
+    async def main() -> None:
+        async with rig() as relay:
+            one, other = [b"Authorization: Token KEY-ONE"], [b"Authorization: Token KEY-TWO"]
+            clients = [(await relay.open(request(TARGET, *headers)))[0] for headers in (one, one, other, [])]
+            sessions = {call.session.started_at: call.session for call in relay.app.relay.calls}
+            companies = [sessions[at].company for at in sorted(sessions)]
+            assert [company.open for company in companies if company] == [1, 2, 1, 1]
+            assert "KEY" not in repr(companies)
+            for client in clients:
+                client.rst()
+                await relay.report()
+            again, _ = await relay.open(request(TARGET, *one))
+            (call,) = relay.app.relay.calls
+            assert call.session.company is not None
+            assert (call.session.company.open, call.session.company.per_minute) == (1, 3)
+            again.rst()
+            await relay.report()
+
+    run(main(), loop)
