@@ -75,7 +75,7 @@ class App:
         tls = upstream_tls(listener)
         proxy = self._settings.upstream_proxy
         upstreams = {route: Upstream.of(url, tls, proxy) for route, url in listener.upstream.items()}
-        return Door(listener.name, self.vendors[listener.vendor], upstreams)
+        return Door(listener.name, self.vendors[listener.vendor], upstreams, listener.policy)
 
     @property
     def bound(self) -> list[Bound]:

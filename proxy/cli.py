@@ -58,6 +58,7 @@ def _run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--upstream", metavar="URL", help="where it leads, instead of the vendor itself")
     run.add_argument("--metrics", metavar="HOST:PORT", help="where /metrics, /-/healthy and /-/ready are served")
     run.add_argument("--admin", metavar="HOST:PORT", help="where /sessions is served; loopback only")
+    run.add_argument("--enforce", action="store_true", help="hold clients to the vendors' limits; a rule's own mode in the file stands")
     run.add_argument("--loop", choices=("auto", "asyncio", "uvloop"), default="auto", help="the event loop (default: uvloop if there)")
 
 

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     if args.loop == "uvloop" and not _has_uvloop():
         return _usage("--loop uvloop: uvloop is not installed")
     try:
-        overrides = Overrides(args.vendor, args.listen, args.upstream, args.metrics, args.admin)
+        overrides = Overrides(args.vendor, args.listen, args.upstream, args.metrics, args.admin, args.enforce)
         settings = load(args.config, os.environ, overrides)
     except ConfigError as error:
         return _problems(error.problems)

@@ -51,7 +51,7 @@ class Action(StrEnum):
 BY_DEFAULT: Final = frozenset({Rule.PACE, Rule.CHUNK_DURATION, Rule.CHUNK_BYTES, Rule.END_PROPERLY})
 """What a plain `mode: enforce` enforces. Rules that refuse, inject into a live call or end one must be named."""
 
-Above0 = Annotated[float, Field(gt=0)]
+Above0 = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
 
 
 class RulePolicy(Strict):
@@ -64,7 +64,7 @@ class Pace(RulePolicy):
     """Seconds of audio a second."""
     lead_seconds: Above0 | None = None
     """How far audio may be ahead of real time; else what the profile says, else 5 s."""
-    credit_seconds: Annotated[float, Field(ge=0)] | None = None
+    credit_seconds: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)] | None = None
     """How much of a client's silence counts in its favour; else what the profile says, else 30 s."""
 
 
@@ -82,7 +82,7 @@ class ChunkDuration(RulePolicy):
 
 
 class ChunkBytes(RulePolicy):
-    max_bytes: Annotated[int, Field(ge=64)] | None = None
+    max_bytes: Annotated[int, Field(ge=64, strict=True)] | None = None
 
 
 class MessageRate(RulePolicy):
@@ -108,7 +108,7 @@ class ConnectionRate(RulePolicy):
 
 
 class Concurrency(RulePolicy):
-    sessions: Annotated[int, Field(gt=0)] | None = None
+    sessions: Annotated[int, Field(gt=0, strict=True)] | None = None
 
 
 class EndProperly(RulePolicy):

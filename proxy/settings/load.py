@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from proxy.core.policy import Mode
 from proxy.settings.document import Document, Keys, Place, read, scalar
 from proxy.settings.model import EVERY_ROUTE, Admin, Metrics, Settings
+from proxy.settings.policies import contradictions, merged
 from proxy.settings.problems import ConfigError, Problem, instead, shown
 from proxy.settings.profiles import Catalogue, common_in, load_all, load_some, packaged, profile_in, vendor_files
 from proxy.settings.upstreams import upstreams
@@ -33,6 +35,8 @@ class Overrides:
     upstream: str | None = None
     metrics: str | None = None
     admin: str | None = None
+    enforce: bool = False
+    """The policy's mode at every listener; a rule's own stands."""
 
 
 def load(path: Path | None = None, env: Mapping[str, str] | None = None, overrides: Overrides | None = None) -> Settings:
@@ -122,6 +126,19 @@ def _lay_over(document: Document, env: Mapping[str, str], overrides: Overrides, 
             document.places["listeners", 0, key] = Place("command line", name=f"--{key}")
     else:
         problems += [Problem("command line", None, f"--{key}", "needs --vendor") for key in flags]
+    if overrides.enforce:
+        _enforce(document)
+
+
+def _enforce(document: Document) -> None:
+    """Sets the mode of all, and that of each listener that has one."""
+    place = Place("command line", name="--enforce")
+    _set(document, ("policy", "mode"), Mode.ENFORCE.value, place)
+    listeners = document.data.get("listeners")
+    for number, listener in enumerate(listeners if isinstance(listeners, list) else ()):
+        policy = listener.get("policy") if isinstance(listener, dict) else None
+        if isinstance(policy, dict) and "mode" in policy:
+            _set(document, ("listeners", number, "policy", "mode"), Mode.ENFORCE.value, place)
 
 
 def _step(part: str) -> str | int:
@@ -189,8 +206,9 @@ def _twice(document: Document, addresses: Iterable[tuple[Keys, Address]]) -> Ite
 
 
 def _completed(document: Document, settings: Settings, catalogue: Catalogue) -> Settings:
-    """What only the profiles know: the default port, the routes and their upstreams."""
-    problems: list[Problem] = []
+    """What only the profiles know: the default port, the routes and their upstreams; and what a policy may ask for."""
+    asked = [(listener.policy, catalogue.profiles[listener.vendor]) for listener in settings.listeners]
+    problems = [document.problem(keys, message) for keys, message in contradictions(settings.policy, asked)]
     listeners = []
     for number, listener in enumerate(settings.listeners):
         profile = catalogue.profiles[listener.vendor]
@@ -208,7 +226,8 @@ def _completed(document: Document, settings: Settings, catalogue: Catalogue) -> 
             if profile.port is None:
                 problems.append(document.problem(("listeners", number, "listen"), "is missing; the profile has no port of its own"))
             listen = Address("127.0.0.1", profile.port or 0)
-        listeners.append(listener.model_copy(update={"listen": listen, "upstream": upstream}))
+        policy = merged(settings.policy, listener.policy)
+        listeners.append(listener.model_copy(update={"listen": listen, "upstream": upstream, "policy": policy}))
     addresses: list[tuple[Keys, Address]] = [(("metrics", "listen"), settings.metrics.listen), (("admin", "listen"), settings.admin.listen)]
     addresses += [(("listeners", number, "listen"), listener.listen) for number, listener in enumerate(listeners)]
     problems += _twice(document, addresses)

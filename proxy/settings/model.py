@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationInfo, model_validator
 
+from proxy.core.policy import Policy
+from proxy.settings.policies import without_nulls
 from proxy.settings.problems import instead, shown
 from proxy.settings.profiles import Catalogue
 from proxy.settings.upstreams import host_part
@@ -18,6 +20,8 @@ from proxy.settings.values import Address, CaFile, File, Listen, Loopback, Origi
 Seconds = Annotated[float, Field(strict=True, allow_inf_nan=False, le=3600)]
 Count = Annotated[int, Field(strict=True, le=2**31)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+OfPolicy = Annotated[Policy, BeforeValidator(without_nulls)]
 
 EVERY_ROUTE = ""
 """Stands for all routes in a listener's upstreams, until the profile is known."""
@@ -96,6 +100,8 @@ class Listener(Section):
     """What stands in braces in the profile's own upstreams, such as a region; the profile's defaults for the rest."""
     tls: Tls = Tls()
     upstream_tls: UpstreamTls = UpstreamTls()
+    policy: OfPolicy = Policy()
+    """What is done about its clients' traffic: what stands here counts before the policy of all. Loaded settings have both in one."""
 
     @model_validator(mode="before")
     @classmethod
@@ -158,6 +164,8 @@ class Settings(Section):
     admin: Admin = Admin()
     listeners: Annotated[tuple[Listener, ...], AfterValidator(_some), Field(json_schema_extra={"minItems": 1})] = ()
     """By default one for each packaged profile, on 127.0.0.1 and the profile's port."""
+    policy: OfPolicy = Policy()
+    """What is done about traffic beyond the vendors' limits, at every listener that does not say otherwise."""
     correlation: Correlation = Correlation()
     upstream_proxy: Origin | None = None
     """The CONNECT proxy through which https upstreams are dialled; http upstreams are dialled directly."""

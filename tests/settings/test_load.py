@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from proxy.core.policy import Policy
 from proxy.settings import ConfigError, Overrides, Settings, check, load, packaged
 from tests.settings.conftest import ACME
 
@@ -19,11 +20,9 @@ HEAD = "profiles: [acme.yaml]\nlisteners:\n- vendor: acme\n"
 """Three lines that are right; mistakes follow from line 4 on."""
 
 MISTAKES = [
-    ("policy: {mode: observe}", [
-        "4: policy: unknown key; known are admin, correlation, drain, limits, listeners, log, metrics, profiles, timeouts, upstream_proxy",
-    ]),
     ("tracing: true\nmetric: {}", [
-        "4: tracing: unknown key; known are admin, correlation, drain, limits, listeners, log, metrics, profiles, timeouts, upstream_proxy",
+        "4: tracing: unknown key; "
+        "known are admin, correlation, drain, limits, listeners, log, metrics, policy, profiles, timeouts, upstream_proxy",
         "5: metric: unknown key; did you mean 'metrics'?",
     ]),
     ("  vendr: acme", ["4: listeners.0.vendr: unknown key; did you mean 'vendor'?"]),
@@ -125,7 +124,7 @@ def test_every_key_has_a_default_but_a_listeners_vendor(folder: Path) -> None:
     assert (listener.name, listener.vendor, listener.listen) == ("acme", "acme", "127.0.0.1:8199")
     assert listener.upstream == {"live": "https://api.example.com", "next": "https://next.example.com"}
     assert (listener.tls.cert, listener.upstream_tls.ca) == (None, None)
-    assert settings.model_dump(mode="json", exclude={"listeners", "profiles"}) == {
+    assert settings.model_dump(mode="json", exclude={"listeners", "profiles", "policy"}) == {
         "metrics": {"listen": "127.0.0.1:9464"},
         "admin": {"listen": "127.0.0.1:9465"},
         "correlation": {"headers": [], "query": []},
@@ -135,11 +134,12 @@ def test_every_key_has_a_default_but_a_listeners_vendor(folder: Path) -> None:
         "drain": {"accept_seconds": 5, "grace_seconds": 20},
         "log": {"level": "info"},
     }
+    assert settings.policy == listener.policy == Policy()
     assert settings.catalogue.profiles.keys() == {"acme"}
 
 
 def test_null_is_the_default_everywhere(folder: Path) -> None:
-    nulls = "  {}: null\n".format(": null\n  ".join(["name", "listen", "upstream", "tls", "upstream_tls"]))
+    nulls = "  {}: null\n".format(": null\n  ".join(["name", "listen", "upstream", "tls", "upstream_tls", "policy"]))
     nulls += "".join(f"{key}: null\n" for key in Settings.model_fields if key not in ("listeners", "profiles"))
     assert loaded(folder, HEAD + nulls) == loaded(folder, HEAD)
 

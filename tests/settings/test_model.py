@@ -11,10 +11,11 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
+from proxy.core.policy import Policy, Rule
 from proxy.core.profile import Profile, schema
 from proxy.core.rules import Common
 from proxy.settings import Settings, packaged
-from proxy.settings.document import read
+from proxy.settings.document import parse, read
 
 SCHEMAS: Final = {"settings": schema(Settings), "vendor": schema(Profile), "common": schema(Common)}
 FILES: Final = sorted(packaged().rglob("*.yaml"))
@@ -61,6 +62,15 @@ def test_the_schema_takes_addresses_and_urls_as_text() -> None:
 def test_the_packaged_file_names_every_key() -> None:
     text = (packaged() / "earwitness.yaml").read_text()
     assert [key for key in Settings.model_fields if f"{key}:" not in text] == []
+
+
+def test_the_packaged_comment_on_policy_has_its_defaults() -> None:
+    lines = (packaged() / "earwitness.yaml").read_text().splitlines()
+    begin = lines.index("# policy:")
+    block = "\n".join(line.removeprefix("# ") for line in lines[begin : lines.index("", begin)])
+    written = Settings.model_validate(parse(block, "comment").data).policy
+    assert written == Policy()
+    assert written.rules.model_fields_set == set(Rule)
 
 
 def test_settings_cannot_be_changed() -> None:

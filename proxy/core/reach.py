@@ -1,0 +1,75 @@
+"""Which rules of a policy can do anything at an endpoint, and what: what the protocol allows for, and what there are numbers for.
+
+Owns that one question, for whoever checks a policy (settings), foresees its metrics (telemetry) or explains it. Nothing here looks at
+traffic.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxy.core.messages import Message
+from proxy.core.policy import Action, Bounds, Rule
+from proxy.core.profile import Endpoint
+
+
+def counts(rule: Rule, endpoint: Endpoint, numbers: Bounds) -> bool:
+    """Whether there is anything to hold the client's traffic to, be it only to count."""
+    timed = any(name != "opaque" for name in endpoint.audio.formats.values())
+    given = {
+        Rule.PACE: timed,
+        Rule.CHUNK_DURATION: timed and (numbers.chunk_min is not None or numbers.chunk_max is not None),
+        Rule.CHUNK_BYTES: numbers.chunk_bytes is not None,
+        Rule.MESSAGE_RATE: numbers.messages_per_minute is not None,
+        Rule.AUDIO_CHUNK_RATE: numbers.chunks_per_second is not None,
+        Rule.MESSAGE_SHAPE: bool(endpoint.client.all()),
+        Rule.IDLE: _says(endpoint, "keep_alive"),
+        Rule.SESSION_DURATION: numbers.session_seconds is not None,
+        Rule.CONNECTION_RATE: numbers.connections_per_minute is not None,
+        Rule.CONCURRENCY: numbers.sessions is not None,
+        Rule.END_PROPERLY: _says(endpoint, "end"),
+    }
+    return given.get(rule, True)
+
+
+def acts(rule: Rule, endpoint: Endpoint, numbers: Bounds) -> tuple[Action, ...]:
+    """What the rule may do there when it is enforced; nothing where it can at most count."""
+    if not counts(rule, endpoint, numbers):
+        return ()
+    if rule in _CUTS:
+        return _chunks(rule, numbers) if bare(endpoint) else ()
+    if rule in _JOINS:
+        return (Action.DELAYED, Action.COALESCED) if bare(endpoint) else (Action.DELAYED,)
+    return (_DOES[rule],)
+
+
+def bare(endpoint: Endpoint) -> bool:
+    """Whether audio may come as bare samples, which can be cut and joined: no file and no message of its own around it."""
+    return endpoint.audio.each_message is None and endpoint.client.encoding != "protobuf"
+
+
+def _chunks(rule: Rule, numbers: Bounds) -> tuple[Action, ...]:
+    if rule is Rule.CHUNK_BYTES:
+        return (Action.SPLIT,)
+    cut = (Action.SPLIT,) if numbers.chunk_max is not None else ()
+    return (*cut, Action.COALESCED) if numbers.chunk_min is not None else cut
+
+
+def _says(endpoint: Endpoint, role: str) -> bool:
+    """Whether the client has a message of this role that is text: nobody makes up a protobuf message in its place."""
+    messages: list[Message] = [] if endpoint.client.encoding == "protobuf" else endpoint.client.all()
+    return any(message.role == role for message in messages)
+
+
+_CUTS: Final = frozenset({Rule.CHUNK_DURATION, Rule.CHUNK_BYTES})
+_JOINS: Final = frozenset({Rule.MESSAGE_RATE, Rule.AUDIO_CHUNK_RATE})
+_DOES: Final = {
+    Rule.PACE: Action.DELAYED,
+    Rule.AUDIO_FORMAT: Action.REFUSED,
+    Rule.MESSAGE_SHAPE: Action.REFUSED,
+    Rule.IDLE: Action.INJECTED,
+    Rule.SESSION_DURATION: Action.TERMINATED,
+    Rule.CONNECTION_RATE: Action.REFUSED,
+    Rule.CONCURRENCY: Action.REFUSED,
+    Rule.END_PROPERLY: Action.TERMINATED,
+}
