@@ -22,6 +22,8 @@ BODY_LIMIT: Final = 16 * 1024
 """Bytes of a refusal's body that are looked at."""
 MOST_SAID: Final = 16
 """Texts that are kept; a vendor that complains all day must not fill the memory."""
+OF_PROXIES: Final = (407, 511)
+"""Statuses that only what is in between gives: a proxy or a network wants a login."""
 NO_STATUS: Final = 1005
 """What a close frame without a code counts as (RFC 6455, 7.1.5)."""
 
@@ -73,6 +75,8 @@ class Claim:
             own = coded or any(name.lower() in known for name in profile.own_headers)
             self.in_between = False if own else True if self.html or known else None
             self.html = self.html and not own
+        if status in OF_PROXIES:
+            self.in_between = True
 
     @property
     def answered_by(self) -> Side:

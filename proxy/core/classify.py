@@ -191,7 +191,8 @@ class _Condition:
             yield _yes(close_code in w.number or claim.told.server_code in self._numbers), True
         if self._statuses:
             status = str(claim.http_status)
-            yield _yes(not self._statuses.isdisjoint((status, f"{status[0]}xx"))), True
+            # A class alone speaks for nothing: with no words every rule that wants a 4xx and words would be a candidate.
+            yield _yes(not self._statuses.isdisjoint((status, f"{status[0]}xx"))), status in self._statuses
         if w.transport is not None:
             yield _yes(claim.transport in w.transport), True
         if w.reported_seconds is not None:

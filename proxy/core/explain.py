@@ -11,16 +11,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from proxy.core.claim import Claim, as_close_code
+import orjson
+
+from proxy.core.claim import OF_PROXIES, Claim, as_close_code
 from proxy.core.classify import NOTHING, Meaning, shared
 from proxy.core.inspect import Json, Kind, Told, text_of
 from proxy.core.profile import Profile
-from proxy.core.quoted import quoted
+from proxy.core.quoted import Quoted, quoted, reported
 from proxy.core.rules import Common
 from proxy.core.vendor import CompiledEndpoint, Request, Vendor
 from proxy.core.verdict import Outcome, Phase, Side, Transport, Verdict
 
 MOST_FRAMES: Final = 1000
+_TELL_WHOSE: Final = frozenset({"server", "via", "location", "date"})
+"""Headers of which an answer has one. Who names only others has not named all of them."""
+NO_CLOSE: Final = 1006
+"""What libraries report where no close frame came, and where a handshake failed."""
 _WHEN_DIALLING: Final = (Transport.DNS, Transport.REFUSED, Transport.TLS, Transport.TIMEOUT)
 
 
@@ -53,10 +59,30 @@ class Given:
     def unquoted(self) -> Given:
         """The same, with a close that stands in an exception's text put where it belongs."""
         for text in (self.close_reason or "", *self.frames):
-            if not text.lstrip().startswith("{") and (close := quoted(text)) is not None:
-                return replace(self, close_code=close.code, close_reason=close.reason, close_by=self.closer or close.by,
-                               frames=tuple(frame for frame in self.frames if frame != text))
+            if (close := quoted(_prose(text))) is not None:
+                return self._closed(close, text)
         return self
+
+    def unreported(self) -> Given | None:
+        """The same, with what a library's line tells of put where it belongs; None where there is no such line, or more is known."""
+        if self.http_status is not None or self.transport is not None or self.body is not None or self.close_code not in (None, NO_CLOSE):
+            return None
+        for text in (self.close_reason or "", *self.frames):
+            told = None if text.lstrip().startswith("{") else reported(text)
+            if isinstance(told, Quoted):
+                return self._closed(told, text)
+            if isinstance(told, Transport):
+                return replace(self, transport=told, close_code=None, close_reason=None, frames=self._frames_but(text))
+            if told is not None:
+                return replace(self, http_status=told, close_code=None)
+        return None
+
+    def _closed(self, close: Quoted, text: str) -> Given:
+        return replace(self, close_code=close.code, close_reason=close.reason, close_by=self.closer or close.by,
+                       frames=self._frames_but(text))
+
+    def _frames_but(self, text: str) -> tuple[str, ...]:
+        return tuple(frame for frame in self.frames if frame != text)
 
     @property
     def refused(self) -> bool:
@@ -93,6 +119,9 @@ class _Reading:
     known_frames: int
     fatal: bool
     words: bool
+    """Whether words of the vendor's own decided it."""
+    decided: bool
+    """Whether words or an error frame did, and not a number or nothing."""
 
     @property
     def fits(self) -> tuple[int, bool, bool]:
@@ -109,9 +138,10 @@ def explain(given: Given, profiles: Mapping[str, Profile], common: Common) -> tu
     if given.vendor is not None and given.vendor not in profiles:
         raise ValueError(f"no vendor {given.vendor!r}; there are {', '.join(sorted(profiles))}")
     given = given.unquoted()
-    wanted = profiles.values() if given.vendor is None else (profiles[given.vendor],)
-    frames = given.messages()
-    readings = [reading for profile in wanted for reading in _readings(given, frames, Vendor(profile, common))]
+    wanted = [Vendor(profile, common) for profile in (profiles.values() if given.vendor is None else (profiles[given.vendor],))]
+    readings = [reading for vendor in wanted for reading in _readings(given, vendor)]
+    if not any(reading.decided for reading in readings) and (told := given.unreported()) is not None:
+        given, readings = told, [reading for vendor in wanted for reading in _readings(told, vendor)]
     best = _best(readings) if given.vendor is None else readings
     meaning = shared(reading.meaning for reading in best) if best else NOTHING
     vendors = list(dict.fromkeys(reading.vendor.name for reading in best))
@@ -124,8 +154,9 @@ def _best(readings: list[_Reading]) -> list[_Reading]:
     return [r for r in fitting if r.fits == most]
 
 
-def _readings(given: Given, frames: list[bytes], vendor: Vendor) -> list[_Reading]:
+def _readings(given: Given, vendor: Vendor) -> list[_Reading]:
     """One reading for each endpoint that it may be; with several, those that know most of the frames."""
+    frames = given.messages()
     route = vendor.route(given.path) if given.path is not None else None
     names: Iterable[str] = vendor.endpoints if route is None or route.endpoint is None else (route.endpoint,)
     readings = [_read(given, frames, vendor, vendor.endpoints[name]) for name in names]
@@ -140,6 +171,8 @@ def _read(given: Given, frames: list[bytes], vendor: Vendor, endpoint: CompiledE
     if given.refused:
         claim.refused(profile, given.http_status, given.headers, given.body.encode("utf-8", "replace") if given.body else None)
     headers = {name.lower(): value for name, value in (given.headers or {}).items()}
+    if claim.in_between and not claim.html and given.http_status not in OF_PROXIES and _TELL_WHOSE.isdisjoint(headers):
+        claim.in_between = None
     claim.told.connection_id = claim.told.connection_id or headers.get(endpoint.spec.response_ids.get("connection_id", ""))
     claim.told.req_id = claim.told.req_id or headers.get(endpoint.spec.response_ids.get("req_id", ""))
     frames_read = _Frames(endpoint, profile, claim)
@@ -153,7 +186,8 @@ def _read(given: Given, frames: list[bytes], vendor: Vendor, endpoint: CompiledE
         for told in frames_read.warnings:
             claim.hear(profile, told)
     meaning, words = vendor.classifier.decide(claim)
-    return _Reading(vendor, endpoint.name, claim, meaning, frames_read.known, frames_read.fatal, words and meaning.vendors_own)
+    return _Reading(vendor, endpoint.name, claim, meaning, frames_read.known, frames_read.fatal,
+                    words and meaning.vendors_own, words or frames_read.fatal)
 
 
 class _Frames:
@@ -173,7 +207,7 @@ class _Frames:
             self.known += 1
             if read[0].role == "end":
                 self._claim.end_sent = True
-        elif not frame.lstrip().startswith((b"{", b"[")):
+        elif not _is_message(frame):
             # No message at all, but perhaps the words of one, as a log shows them.
             self._claim.say(self._profile, frame.decode("utf-8", "replace"))
 
@@ -192,6 +226,24 @@ class _Frames:
         claim.told.req_id = claim.told.req_id or told.req_id
         if kind.audio_seconds is not None:
             claim.reported_seconds = kind.audio_seconds(json)
+
+
+def _is_message(frame: bytes) -> bool:
+    """JSON, or what is left of it; a log line may well begin with a name in brackets."""
+    head = frame.lstrip()
+    return head.startswith((b"{", b'["', b"[{", b"[[", b"[]"))
+
+
+def _prose(text: str) -> str:
+    """A text as it is; of a JSON object, as SDKs wrap an exception in one, its message."""
+    if not text.lstrip().startswith("{"):
+        return text
+    try:
+        message = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return ""
+    value = message.get("message") or message.get("error") or message.get("reason") if isinstance(message, dict) else None
+    return value if isinstance(value, str) else ""
 
 
 def _verdict(given: Given, readings: list[_Reading], meaning: Meaning) -> Verdict:

@@ -1,4 +1,4 @@
-"""What Python's websockets says of a close, read back; with the library itself as the author."""
+"""What Python's websockets says of a close, read back, with the library itself as the author; and what others print."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosedError
 from websockets.frames import Close
 
-from proxy.core.quoted import Quoted, quoted
-from proxy.core.verdict import Side
+from proxy.core.quoted import Quoted, quoted, reported
+from proxy.core.verdict import Side, Transport
 
 CODES = st.sampled_from([1000, 1001, 1002, 1005, 1008, 1011, 3005, 3008, 4001])
 REASONS = st.sampled_from(["", "keepalive ping timeout", "Invalid JSON: {", "a; b", "See https://dpgr.am/net0001", "(again) and (again)"])
@@ -23,6 +23,7 @@ def test_what_the_library_writes_is_read_back(
     ends = (first, second, second and True) if vendor_first else (second, first, second and False)
     text = before + str(ConnectionClosedError(*ends))
     assert quoted(text) == Quoted(code, reason or None, Side.VENDOR if vendor_first else Side.CLIENT)
+    assert quoted(repr(ConnectionClosedError(*ends))) == Quoted(code, reason or None, Side.VENDOR if vendor_first else Side.CLIENT)
 
 
 @pytest.mark.parametrize(("text", "expected"), [
@@ -37,8 +38,36 @@ def test_other_texts(text: str, expected: Quoted | None) -> None:
     assert quoted(text) == expected
 
 
-@pytest.mark.parametrize("part", ["received 1000 (", "received 1000 (OK)", "; then sent ", "code = 1000 (a), reason = ", "("])
+@pytest.mark.parametrize(("text", "expected"), [
+    ("server rejected WebSocket connection: HTTP 401", 401),
+    ("expected handshake response status code 101 but got 403", 403),
+    ("Expected HTTP 101 response but was '400 Bad Request'", 400),
+    ("HTTP error: 429 Too Many Requests", 429),
+    ("WebSocket closed with code 4001: Not authorized", Quoted(4001, "Not authorized", None)),
+    ("websocket: close 1011 (internal server error): no luck", Quoted(1011, "no luck", None)),
+    ("{ reason: 'no luck', code: 1008, wasClean: true }", Quoted(1008, "no luck", None)),
+    ("closed (code 1006)", Quoted(1006, None, None)),
+    ("closed: 1006, read ECONNRESET", Transport.RESET),
+    ("closed: 1011, read ECONNRESET", Quoted(1011, "read ECONNRESET", None)),
+    ("getaddrinfo ENOTFOUND api.vendor.example", Transport.DNS),
+    ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed", Transport.TLS),
+    ("[Errno 111] Connect call failed ('127.0.0.1', 443)", Transport.REFUSED),
+    ("TimeoutError: timed out during opening handshake", Transport.TIMEOUT),
+    ("connection closed 1200 ms after the last word", None),
+    ("wss://vendor.example:443/v1?http=401", None),
+    ("20 frames came", None),
+    ("", None),
+])
+def test_what_other_libraries_print(text: str, expected: Quoted | int | Transport | None) -> None:
+    assert reported(text) == expected
+
+
+@pytest.mark.parametrize("part", [
+    "received 1000 (", "received 1000 (OK)", "; then sent ", "code = 1000 (a), reason = ", "(",
+    "ConnectionClosed(Close(code=1000, reason='", "reason ", "HTTP ", "closed ",
+])
 def test_no_text_makes_it_run_away(part: str) -> None:
     text = part * (5_000_000 // len(part))
     found = quoted(text)
     assert found is None or found.code == 1000
+    reported(text)
