@@ -91,7 +91,7 @@ class Waiting(asyncio.Protocol):
 class Call:
     """`over(call)` is called once, when the session is at its end; `tell(session)` after each look at it while it is open."""
 
-    __slots__ = ("_answered", "_client", "_over", "_splice", "_task", "_tell", "_turns", "_vendor", "_waiting", "session")
+    __slots__ = ("_answered", "_client", "_direct", "_over", "_splice", "_task", "_tell", "_turns", "_vendor", "_waiting", "session")
 
     def __init__(self, session: Session, over: Callable[[Call], None], tell: Callable[[Session], None], turns: Turns) -> None:
         self.session = session
@@ -103,6 +103,7 @@ class Call:
         self._vendor: asyncio.Transport | None = None
         self._splice: Splice | None = None
         self._task: asyncio.Task[None] | None = None
+        self._direct = True  # the socket's other end is the vendor's, and no proxy's
         self._answered = False  # the client has got the head of an answer
 
     @property
@@ -111,7 +112,7 @@ class Call:
         return self._waiting
 
     def start(self, taken: Taken, dialer: Dialer, upstream: Upstream, head: bytes) -> None:
-        self._client = taken.transport
+        self._client, self._direct = taken.transport, upstream.proxy is None
         self._waiting.attach(taken)
         self._task = asyncio.get_running_loop().create_task(self._run(dialer, upstream, head))
         self._task.add_done_callback(self._ran)
@@ -263,8 +264,10 @@ class Call:
     def _measure(self, loop_lag: float) -> None:
         if self._vendor is None or self._splice is None:
             return
+        # What a proxy has acknowledged proves nothing of the vendor.
+        tcp = sample(self._vendor) if self._direct else None
         try:
-            self.session.tick(monotonic(), sample(self._vendor), self._splice.buffered, loop_lag)
+            self.session.tick(monotonic(), tcp, self._splice.buffered, loop_lag)
             self._tell(self.session)
         except Exception:
             self._splice.fail()

@@ -21,6 +21,7 @@ from tests.aio import free_port, run, tls_pair
 from tests.relay.conftest import Pair
 from tests.relay.peers import (
     SWITCHING,
+    TARGET,
     Peer,
     Rig,
     Script,
@@ -373,8 +374,11 @@ def test_through_a_proxy(loop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
             context.check_hostname = False  # the certificate is for localhost
             monkeypatch.setattr("proxy.app.upstream_tls", lambda _: context)
             async with relaying(chosen, vendor, prepare=resolving(nobody)) as relay:
-                client = await relay.call(request(b"/v1/listen?token=SECRET", b"Authorization: Token SECRET"))
+                client = await relay.call(request(TARGET + b"&token=SECRET", b"Authorization: Token SECRET"))
                 assert (await client.head()).startswith(b"HTTP/1.1 101 ")
+                client.rst()
+                report = await relay.report()
+                assert (report.audio.written_seconds, report.audio.delivered_seconds) == (0.0, None)  # a proxy's word is not the vendor's
         assert heads[0].startswith(b"CONNECT vendor.test:")
         assert b"SECRET" not in heads[0]
 
