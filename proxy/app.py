@@ -47,7 +47,7 @@ class App:
         self._settings = settings
         catalogue = settings.catalogue
         profiles = {listener.name: catalogue.profiles[listener.vendor] for listener in settings.listeners}
-        self.ledger = Ledger(profiles, catalogue.common)
+        self.ledger = Ledger(profiles, catalogue.common, {listener.name: listener.policy for listener in settings.listeners})
         head = Head(settings.limits.header_bytes, settings.limits.headers)
         self.sampler = Sampler(self.ledger.loop_lag)
         self.dialer = Dialer(self.ledger.dialled, head, settings.timeouts.dial)

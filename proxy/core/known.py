@@ -44,10 +44,10 @@ class Known:
     __slots__ = (
         "_declared", "_pending", "_pending_name", "_ready_seconds", "answered_at", "answers_elsewhere", "audio", "audio_format", "buffered",
         "buffered_max", "claim", "clock", "company", "connection_id", "date", "delivery", "ending", "endpoint", "expires_at", "facts",
-        "failed", "from_client", "from_vendor", "inspection", "judged_at", "kept_alive_at", "lagged_at", "lagged_for", "lead_seconds",
-        "listener", "loop_lag_max", "loudest", "ready_at", "reported_of", "req_id", "request", "rests", "results", "seen", "session_id",
-        "shape", "spec", "started_at", "stopped_at", "streams", "then", "to_client", "to_vendor", "vendor", "vendor_profile", "waiting",
-        "wall", "warnings",
+        "failed", "from_client", "from_vendor", "held_seconds", "inspection", "judged_at", "kept_alive_at", "lagged_at", "lagged_for",
+        "lead_seconds", "listener", "loop_lag_max", "loudest", "ready_at", "reported_of", "req_id", "request", "rests", "results", "seen",
+        "session_id", "shape", "spec", "started_at", "stopped_at", "streams", "then", "to_client", "to_vendor", "vendor", "vendor_profile",
+        "waiting", "wall", "warnings",
     )
 
     from_client: FrameScanner
@@ -87,6 +87,7 @@ class Known:
         self.results = ResultClock(self.clock, tables)
         self.delivery = Delivery(self.audio)
         self.lead_seconds = 0.0
+        self.held_seconds = 0.0  # of audio that waits in the gate
         self.loop_lag_max = 0.0
         self.lagged_at: float | None = None  # when the loop was last seen to be late enough to matter,
         self.lagged_for = 0.0  # and by how many seconds

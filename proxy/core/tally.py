@@ -24,6 +24,7 @@ LATENCY_SECONDS: Final = (0.25, 0.5, 1.0, 1.5, 3.0)
 DIAL_SECONDS: Final = (0.05, 0.2, 1.0, 5.0)
 READY_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 SESSION_SECONDS: Final = (5.0, 60.0, 300.0, 1800.0, 3600.0, 10800.0)
+HELD_SECONDS: Final = (0.1, 1.0, 10.0)
 LAG_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 

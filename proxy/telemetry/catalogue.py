@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final, Literal
 
 from proxy.core import tally
+from proxy.core.policy import Action, Rule
 from proxy.core.verdict import Category, Check, Noticed, Outcome, Owner, Phase, Retry, Side
 
 PREFIX: Final = "earwitness_"
@@ -20,7 +21,7 @@ DIRECTIONS: Final = ("to_vendor", "to_client")
 AUDIO_STAGES: Final = ("read", "written", "delivered", "reported")
 DIAL_STAGES: Final = ("dns", "tcp", "tls", "upgrade")
 REJECTED: Final = ("bad_request", "upgrade_required", "timeout", "tls", "internal")
-INSPECTED: Final = ("framing", "deflate", "message", "session")
+INSPECTED: Final = ("framing", "deflate", "message", "session", "gate")
 RESULT_KINDS: Final = ("interim", "final")
 STALL_OF: Final[dict[str, str]] = {
     Noticed.VENDOR_SILENT: "vendor_silent", Noticed.CLIENT_SILENT: "client_silent", Noticed.NEVER_READY: "not_ready",
@@ -29,6 +30,8 @@ STALL_OF: Final[dict[str, str]] = {
 STALLS: Final = tuple(STALL_OF.values())
 RESULTS: Final = {"yes": "agrees", "no": "contradicts", "cannot_tell": "cannot_tell"}
 """What a piece of evidence says of a claim, and what the metric calls it."""
+VENDOR_OUTCOMES: Final = ("accepted", "rejected")
+"""What the vendor made of traffic that a rule would have done something about."""
 STATUS_CLASSES: Final = ("2xx", "3xx", "4xx", "5xx", "none")
 
 
@@ -70,6 +73,13 @@ METRICS: Final = (
     _counter("claims_checked", "", "vendor check result", "What vendors claimed as sessions ended, held against what was measured."),
     _counter("http_requests", "", "listener vendor status_class", "Requests that were no upgrade, by the status that the client got."),
     _counter("http_errors", "", "vendor code category owner", "Requests that were no upgrade and failed."),
+    _counter("policy_actions", "", "vendor rule action",
+             "What was done to clients' traffic, and in their place, by rules that are enforced."),
+    _counter("policy_shadow", "", "vendor rule vendor_outcome",
+             "Sessions in which a rule would have acted that is only observed, by whether the vendor took the traffic all the same."),
+    _histogram("policy_delay_seconds", "seconds", "vendor", tally.HELD_SECONDS,
+               "How long a client's messages were held that were held at all."),
+    _gauge("policy_debt_seconds", "seconds", "vendor", "The most audio that is held among open sessions."),
     _counter("requests_rejected", "", "reason", "Requests refused before there was a session."),
     _histogram("dial_seconds", "seconds", "vendor stage", tally.DIAL_SECONDS, "Time to reach the vendor, by stage."),
     _histogram("ready_seconds", "seconds", "vendor endpoint", tally.READY_SECONDS,
@@ -127,6 +137,9 @@ LABELS: Final = {
              "the vendor says nothing to speech, or audio does not arrive; the vendor has not answered, or not said hello",
     "check": _values(Check),
     "result": _values(tuple(RESULTS.values())),
+    "rule": f"of a policy: {_values(Rule)}",
+    "action": _values(Action),
+    "vendor_outcome": f"{_values(VENDOR_OUTCOMES)}: rejected where the session ended in an error that the rule would have prevented",
     "status_class": f"{_values(STATUS_CLASSES)}: none where the client left before there was an answer",
     "where": _values(INSPECTED),
     "version": "of the running program",
@@ -156,6 +169,8 @@ few that the process has once). Therefore these are foreseen in part:
 - `session_seconds`: the outcomes `ok` and `error`
 - `warnings_total`: the facts that the endpoints' profile allows for, and the vendor's messages that warn
 - `claims_checked_total`: the checks that the vendor's rules and limits give reason for
+- `policy_actions_total`, `policy_shadow_total`: the rules that the listener's policy enforces, or observes, and that its vendor gives
+  something to do; `policy_delay_seconds` where one of them holds traffic
 - `http_requests_total`, `http_errors_total`: where the profile has routes for plain HTTP; of errors those whose rules show that they
   come there, and `unclassified`
 

@@ -12,7 +12,10 @@ from typing import Final
 
 from proxy.core.classify import NOTHING, Meaning, meaning_of
 from proxy.core.messages import Message
+from proxy.core.policy import Action, Bounds, Mode, Policy, bounds
+from proxy.core.policy import Rule as PolicyRule
 from proxy.core.profile import Endpoint, Profile
+from proxy.core.reach import acts, counts
 from proxy.core.rules import Common, Rule
 from proxy.core.tally import FRAME_TYPES, SERVICE_STATES
 from proxy.core.verdict import Category, Check, Noticed, Outcome, Owner, Phase, Side
@@ -25,6 +28,7 @@ from proxy.telemetry.catalogue import (
     RESULTS,
     STALLS,
     STATUS_CLASSES,
+    VENDOR_OUTCOMES,
 )
 
 ENDS: Final = (
@@ -70,20 +74,25 @@ FAILED: Final = (Outcome.ERROR, Outcome.REFUSED_BY_VENDOR)
 SERIES_AT_REST: Final = 400
 """What a listener may have before anything happened, but for the few series that the process has once."""
 
+OBSERVING: Final = Policy()
+"""What holds where nobody says otherwise."""
+
 ErrorLabels = tuple[str, str, str, str, str, str]
 """Endpoint, phase, code, category, owner, retry."""
 
 
-def errors(profile: Profile, common: Common) -> Iterator[ErrorLabels]:
+def errors(profile: Profile, common: Common, policy: Policy = OBSERVING) -> Iterator[ErrorLabels]:
     """The label sets of `errors_total` that are there at rest, without listener and vendor: as many as there is room for."""
-    return islice(dict.fromkeys(_errors(profile, common)), max(0, SERIES_AT_REST - _others(profile, common)))
+    return islice(dict.fromkeys(_errors(profile, common)), max(0, SERIES_AT_REST - _others(profile, common, policy)))
 
 
 def _errors(profile: Profile, common: Common) -> Iterator[ErrorLabels]:
     """The likeliest first: each rule at one endpoint, the vendor's own before the common ones; then at the others."""
     everywhere = tuple(profile.endpoints)
+    own = [(_endpoints(rule) or everywhere, _phases(rule), _labels(meaning_of(rule, True))) for rule in _failing(profile.rules)]
     failures = [
-        *((_endpoints(rule) or everywhere, _phases(rule), _labels(meaning_of(rule, True))) for rule in _failing(profile.rules)),
+        *((endpoints, phases[:1], labels) for endpoints, phases, labels in own),
+        *((endpoints, phases[1:], labels) for endpoints, phases, labels in own),
         (everywhere, (Phase.WEBSOCKET_CONNECT, Phase.WEBSOCKET_RUNTIME), _labels(NOTHING)),
         *((everywhere, _phases(rule), _labels(meaning_of(rule, False))) for rule in _failing(common.rules)),
     ]
@@ -94,7 +103,7 @@ def _errors(profile: Profile, common: Common) -> Iterator[ErrorLabels]:
                     yield endpoint, phase, *labels
 
 
-def _others(profile: Profile, common: Common) -> int:
+def _others(profile: Profile, common: Common, policy: Policy) -> int:
     """How many series all other metrics of a listener have at rest."""
     sizes = {"endpoint": len(profile.endpoints), "outcome": len(TIMED_OUTCOMES), "direction": len(DIRECTIONS), "type": len(FRAME_TYPES),
              "kind": len(RESULT_KINDS), "where": len(INSPECTED), "stage": len(DIAL_STAGES), "state": len(SERVICE_STATES)}
@@ -103,6 +112,9 @@ def _others(profile: Profile, common: Common) -> int:
         "earwitness_claims_checked_total": len(checks(profile)) * len(RESULTS),
         "earwitness_http_requests_total": len(status_classes(profile)),
         "earwitness_http_errors_total": len(request_errors(profile, common)),
+        "earwitness_policy_actions_total": len(actions(profile, policy)),
+        "earwitness_policy_shadow_total": len(shadows(profile, policy)),
+        "earwitness_policy_delay_seconds": int(delays(profile, policy)),
         "earwitness_sessions_ended_total": len(profile.endpoints) * len(ENDS),
         "earwitness_warnings_total": len(set(warnings(profile))),
         "earwitness_error_info": len(set(meanings(profile, common))),
@@ -164,6 +176,33 @@ def checks(profile: Profile) -> set[Check]:
     if any(message.audio_seconds for message in every):
         found.add(Check.REPORTED_AUDIO)
     return {check for check in found if possible.get(check, True)}
+
+
+def actions(profile: Profile, policy: Policy) -> list[tuple[PolicyRule, Action]]:
+    """What the enforced rules may do, for `policy_actions_total`."""
+    every = (does for rule in PolicyRule if policy.enforces(rule) for does in product([rule], _does(rule, profile, policy)))
+    return list(dict.fromkeys(every))
+
+
+def shadows(profile: Profile, policy: Policy) -> list[tuple[PolicyRule, str]]:
+    """The rules that only count, and what the vendor may make of the traffic, for `policy_shadow_total`."""
+    counted = [rule for rule in PolicyRule if policy.mode_of(rule) is not Mode.OFF
+               and not (policy.enforces(rule) and _does(rule, profile, policy))
+               and any(counts(rule, *one) for one in _bounded(profile, policy))]
+    return list(product(counted, VENDOR_OUTCOMES))
+
+
+def delays(profile: Profile, policy: Policy) -> bool:
+    """Whether traffic may be held: until it is due, or until there is more of it."""
+    return any(action in (Action.DELAYED, Action.COALESCED) for _, action in actions(profile, policy))
+
+
+def _does(rule: PolicyRule, profile: Profile, policy: Policy) -> list[Action]:
+    return [action for one in _bounded(profile, policy) for action in acts(rule, *one)]
+
+
+def _bounded(profile: Profile, policy: Policy) -> list[tuple[Endpoint, Bounds]]:
+    return [(endpoint, bounds(policy.rules, endpoint.limits)) for endpoint in profile.endpoints.values()]
 
 
 def status_classes(profile: Profile) -> tuple[str, ...]:

@@ -13,10 +13,11 @@ import logging
 from collections.abc import Callable, Hashable, Mapping
 from typing import Protocol, TypeVar
 
+from proxy.core.policy import Policy
 from proxy.core.profile import Profile
 from proxy.core.report import Report
 from proxy.core.rules import Common
-from proxy.core.tally import DIAL_SECONDS, LAG_SECONDS, SESSION_SECONDS, AudioSeconds, Histogram, Tables, Traffic
+from proxy.core.tally import DIAL_SECONDS, HELD_SECONDS, LAG_SECONDS, SESSION_SECONDS, AudioSeconds, Histogram, Tables, Traffic
 from proxy.core.verdict import Inspection
 from proxy.telemetry import known
 from proxy.telemetry.catalogue import DIAL_STAGES, INSPECTED, REJECTED, RESULTS, STALL_OF, STALLS
@@ -49,6 +50,8 @@ class Session(Protocol):
     @property
     def lead_seconds(self) -> float: ...
     @property
+    def held_seconds(self) -> float: ...
+    @property
     def undelivered_seconds(self) -> float: ...
     @property
     def buffered(self) -> tuple[int, int]: ...
@@ -68,9 +71,10 @@ class Carried:
 
 
 class Ledger:
-    """`listeners` maps each listener's name to its profile; their known label sets exist at 0."""
+    """`listeners` maps each listener's name to its profile, `policies` to its policy; their known label sets exist at 0."""
 
-    def __init__(self, listeners: Mapping[str, Profile], common: Common, *, strict: bool = False) -> None:
+    def __init__(self, listeners: Mapping[str, Profile], common: Common, policies: Mapping[str, Policy] | None = None, *,
+                 strict: bool = False) -> None:
         self._strict = strict
         self.slips = 0
         self.open: dict[int, tuple[Session, Place]] = {}
@@ -83,6 +87,9 @@ class Ledger:
         self.claims: dict[tuple[str, str, str], int] = {}
         self.requests: dict[tuple[str, str, str], int] = {}
         self.request_errors: dict[tuple[str, str, str, str], int] = {}
+        self.actions: dict[tuple[str, str, str], int] = {}
+        self.shadows: dict[tuple[str, str, str], int] = {}
+        self.delays: dict[tuple[str], Histogram] = {}
         self.rejections = dict.fromkeys(((reason,) for reason in REJECTED), 0)
         self.dials: dict[tuple[str, str], Histogram] = {}
         self.durations: dict[tuple[str, str], Histogram] = {}
@@ -93,9 +100,9 @@ class Ledger:
         self.error_info: dict[tuple[str, ...], int] = {}
         self.lag = Histogram(LAG_SECONDS)
         for listener, profile in listeners.items():
-            self._foresee(listener, profile, common)
+            self._foresee(listener, profile, common, (policies or {}).get(listener, known.OBSERVING))
 
-    def _foresee(self, listener: str, profile: Profile, common: Common) -> None:
+    def _foresee(self, listener: str, profile: Profile, common: Common, policy: Policy) -> None:
         vendor = profile.vendor
         self.finished[listener, vendor] = Carried()
         self.uninspected[(vendor,)] = 0
@@ -103,7 +110,7 @@ class Ledger:
             self.tables(listener, vendor, endpoint)
             self.started_total[listener, vendor, endpoint] = self.active[listener, vendor, endpoint] = 0
             self.ended_total.update({(listener, vendor, endpoint, *end): 0 for end in known.ENDS})
-        self.errors.update({(listener, vendor, *labels): 0 for labels in known.errors(profile, common)})
+        self.errors.update({(listener, vendor, *labels): 0 for labels in known.errors(profile, common, policy)})
         self.warnings.update({(listener, vendor, code): 0 for code in known.warnings(profile)})
         self.stalls.update({(vendor, kind): 0 for kind in STALLS})
         self.claims.update({(vendor, check, result): 0 for check in known.checks(profile) for result in RESULTS.values()})
@@ -111,6 +118,10 @@ class Ledger:
         self.request_errors.update({(vendor, *labels): 0 for labels in known.request_errors(profile, common)})
         self.inspection_errors.update({(vendor, where): 0 for where in INSPECTED})
         self.error_info.update({(vendor, *meaning): 1 for meaning in known.meanings(profile, common)})
+        self.actions.update({(vendor, *labels): 0 for labels in known.actions(profile, policy)})
+        self.shadows.update({(vendor, *labels): 0 for labels in known.shadows(profile, policy)})
+        if known.delays(profile, policy):
+            _made(self.delays, (vendor,), lambda: Histogram(HELD_SECONDS))
         for stage in DIAL_STAGES:
             _made(self.dials, (vendor, stage), lambda: Histogram(DIAL_SECONDS))
         for outcome in known.TIMED_OUTCOMES:
@@ -177,6 +188,18 @@ class Ledger:
     def dialled(self, vendor: str, stage: str, seconds: float) -> None:
         """One stage of `catalogue.DIAL_STAGES` took this long."""
         _made(self.dials, (vendor, stage), lambda: Histogram(DIAL_SECONDS)).observe(seconds)
+
+    def policy_action(self, vendor: str, rule: str, action: str, times: int = 1) -> None:
+        """An enforced rule did something: to a message, or to a session."""
+        _count(self.actions, (vendor, rule, action), times)
+
+    def policy_delay(self, vendor: str, seconds: float) -> None:
+        """A message was held for so long."""
+        _made(self.delays, (vendor,), lambda: Histogram(HELD_SECONDS)).observe(seconds)
+
+    def policy_shadow(self, vendor: str, rule: str, vendor_outcome: str) -> None:
+        """A rule that is only observed would have acted, once a session. `vendor_outcome` is one of `catalogue.VENDOR_OUTCOMES`."""
+        _count(self.shadows, (vendor, rule, vendor_outcome))
 
     def inspection_error(self, vendor: str, where: str) -> None:
         """`where` is one of `catalogue.INSPECTED`."""

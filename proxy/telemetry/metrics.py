@@ -43,6 +43,10 @@ class Metrics:
             "claims_checked_total": book.claims.items(),
             "http_requests_total": book.requests.items(),
             "http_errors_total": book.request_errors.items(),
+            "policy_actions_total": book.actions.items(),
+            "policy_shadow_total": book.shadows.items(),
+            "policy_delay_seconds": book.delays.items(),
+            "policy_debt_seconds": sums.debt.items(),
             "dial_seconds": book.dials.items(),
             "session_seconds": book.durations.items(),
             "event_loop_lag_seconds": [((), book.lag)],
@@ -68,12 +72,14 @@ class _Sums:
             groups.setdefault((listener, vendor), []).append(session)
         self.carried: dict[tuple[str, str], Carried] = {}
         self.lead: dict[Labels, float] = {}
+        self.debt: dict[Labels, float] = {}
         self.undelivered: dict[Labels, float] = {}
         self.buffered = [0, 0]
         for place, sessions in groups.items():
             key = (place[1],)
             self.carried[place] = _carried(ledger.finished.get(place), sessions)
             self.lead[key] = max(self.lead.get(key, 0.0), *[s.lead_seconds for s in sessions], 0.0)
+            self.debt[key] = max(self.debt.get(key, 0.0), *[s.held_seconds for s in sessions], 0.0)
             self.undelivered[key] = self.undelivered.get(key, 0.0) + sum([s.undelivered_seconds for s in sessions])
             self.buffered = [sum(column) for column in zip(self.buffered, *[s.buffered for s in sessions], strict=True)]
 

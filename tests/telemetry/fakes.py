@@ -51,7 +51,7 @@ class FakeSession:
     def __init__(self, listener: str = "main", vendor: str = "acme", endpoint: str = "v1") -> None:
         self.listener, self.vendor, self.endpoint = listener, vendor, endpoint
         self.to_vendor, self.to_client, self.audio = Traffic(), Traffic(), AudioSeconds()
-        self.lead_seconds = self.undelivered_seconds = 0.0
+        self.lead_seconds = self.undelivered_seconds = self.held_seconds = 0.0
         self.buffered = (0, 0)
 
 

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from proxy.core.policy import Mode, Policy
 from proxy.core.profile import Endpoint, Profile
 from proxy.core.rules import Common
 from proxy.core.verdict import DEFAULTS, Category, Outcome, Owner, Side
@@ -107,6 +108,41 @@ def test_errors_of_plain_requests_are_no_sessions_errors() -> None:
     assert known.request_errors(profile(), COMMON) == []
     assert "TOKEN" not in {code for _, _, code, *_ in known.errors(with_routes, COMMON)}
     assert "TOKEN" in {code for code, *_ in known.meanings(with_routes, COMMON)}
+
+
+def limited(**limits: Any) -> Profile:
+    """Its first endpoint has timed audio and these limits; the second one nothing."""
+    made = profile().model_dump()
+    made["endpoints"]["v1"] |= {"limits": limits}
+    made["endpoints"]["v1"]["audio"]["formats"] = {"linear16": "pcm_s16le"}
+    return Profile.model_validate(made)
+
+
+def test_actions_of_the_rules_that_are_enforced_and_can_act() -> None:
+    vendor = limited(chunk_seconds=(0.05, 1.0), messages_per_minute=100, sessions=3)
+    enforcing = Policy(mode=Mode.ENFORCE)
+    assert known.actions(vendor, enforcing) == [("pace", "delayed"), ("chunk_duration", "split"), ("chunk_duration", "coalesced")]
+    named = Policy.model_validate({"rules": {"message_rate": {"mode": "enforce"}, "concurrency": {"mode": "enforce"}}})
+    assert known.actions(vendor, named) == [("message_rate", "delayed"), ("message_rate", "coalesced"), ("concurrency", "refused")]
+    assert known.actions(vendor, Policy()) == []
+    assert (known.delays(vendor, enforcing), known.delays(vendor, named), known.delays(vendor, Policy())) == (True, True, False)
+    refusing = Policy.model_validate({"rules": {"concurrency": {"mode": "enforce"}}})
+    assert not known.delays(vendor, refusing)
+
+
+def test_shadows_of_the_rules_that_only_count() -> None:
+    def counted(vendor: Profile, **policy: Any) -> list[str]:
+        found = known.shadows(vendor, Policy.model_validate(policy))
+        assert [outcome for _, outcome in found] == ["accepted", "rejected"] * (len(found) // 2)
+        return [rule.value for rule, _ in found[::2]]
+
+    vendor = limited(chunk_bytes=900, sessions=3)
+    assert counted(vendor) == ["pace", "chunk_bytes", "audio_format", "concurrency"]
+    assert counted(vendor, mode="enforce") == ["audio_format", "concurrency"]
+    assert counted(vendor, mode="off", rules={"pace": {"mode": "observe"}}) == ["pace"]
+    made = vendor.model_dump()
+    made["endpoints"]["v1"]["audio"]["each_message"] = "wav"
+    assert counted(Profile.model_validate(made), mode="enforce") == ["chunk_bytes", "audio_format", "concurrency"], "what cannot be cut"
 
 
 def test_foreseen_ends_are_plausible() -> None:

@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.core.policy import Action, Mode, Policy, Rule
+from proxy.core.profile import Profile
 from proxy.core.report import Evidence
 from proxy.core.session import Session as CoreSession
 from proxy.core.verdict import Inspection, Outcome
@@ -29,7 +31,8 @@ def _typed(session: CoreSession) -> Session:
 def test_the_cores_session_has_what_the_ledger_reads() -> None:
     session = object.__new__(CoreSession)
     assert _typed(session) is session
-    for name in ("listener", "vendor", "endpoint", "to_vendor", "to_client", "audio", "lead_seconds", "undelivered_seconds", "buffered"):
+    for name in ("listener", "vendor", "endpoint", "to_vendor", "to_client", "audio", "lead_seconds", "held_seconds", "undelivered_seconds",
+                 "buffered"):
         assert hasattr(CoreSession, name)
 
 
@@ -180,6 +183,28 @@ def test_plain_requests_are_foreseen_where_there_are_routes_for_them() -> None:
     assert set(book.requests) == {("main", "acme", status) for status in STATUS_CLASSES}
     assert ("acme", "TOKEN", "auth", "operator") in book.request_errors
     assert not any([*book.requests.values(), *book.request_errors.values()])
+
+
+def test_what_a_policy_did_and_would_have_done() -> None:
+    book = ledger()
+    book.policy_action("acme", Rule.PACE, Action.DELAYED, 3)
+    book.policy_action("acme", Rule.PACE, Action.DELAYED)
+    book.policy_shadow("acme", Rule.CHUNK_BYTES, "accepted")
+    book.policy_delay("acme", 0.3)
+    assert book.actions == {("acme", "pace", "delayed"): 4}
+    assert book.shadows["acme", "chunk_bytes", "accepted"] == 1
+    assert (book.delays["acme",].counts, book.delays["acme",].total) == ([0, 1, 0, 0], 0.3)
+
+
+def test_each_listener_foresees_its_own_policy() -> None:
+    timed = profile().model_dump()
+    timed["endpoints"]["v1"]["audio"]["formats"] = {"linear16": "pcm_s16le"}
+    acme, other = Profile.model_validate(timed), Profile.model_validate(timed | {"vendor": "other"})
+    book = Ledger({"one": acme, "two": other}, COMMON, {"two": Policy(mode=Mode.ENFORCE)}, strict=True)
+    assert book.actions == {("other", "pace", "delayed"): 0}
+    assert ("acme", "pace", "rejected") in book.shadows
+    assert ("other", "pace", "rejected") not in book.shadows
+    assert set(book.delays) == {("other",)}
 
 
 def test_tables_are_shared_by_listener_and_endpoint() -> None:

@@ -1,11 +1,13 @@
 import random
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from proxy.core.policy import Policy, Rule
 from proxy.core.profile import Profile
 from proxy.core.rules import Common
 from proxy.core.tally import FRAME_TYPES, GOOD, STALLED, Histogram
@@ -30,13 +32,16 @@ def read(metrics: Metrics) -> dict[str, float]:
     }
 
 
+ENFORCING: dict[str, Any] = {"mode": "enforce", "rules": {"audio_chunk_rate": {"mode": "enforce", "per_second": 50}}}
+
+
 def small() -> tuple[Ledger, Metrics]:
     book = Ledger({"main": profile()}, COMMON, strict=True)
     return book, Metrics(book, "1.2.3")
 
 
 def test_every_metric_of_the_catalogue_has_rows_and_no_other() -> None:
-    book = Ledger({"main": profile(plain=True)}, COMMON, strict=True)
+    book = Ledger({"main": profile(plain=True)}, COMMON, {"main": Policy.model_validate(ENFORCING)}, strict=True)
     metrics = Metrics(book, "1.2.3")
     book.started(FakeSession())
     rows = metrics.rows()
@@ -58,6 +63,7 @@ def test_open_and_finished_sessions_add_up() -> None:
         session.to_vendor.frames[0], session.to_vendor.bytes[0], session.to_client.frames[2] = 10, 3200, 1
         session.audio.read, session.audio.delivered, session.audio.silent = 1.5, 1.0, 0.25
         session.lead_seconds, session.undelivered_seconds, session.buffered = float(number), 0.5, (100, 10)
+        session.held_seconds = 3.0 - number
         book.started(session)
         if number == 0:
             book.ended(session, report())
@@ -69,6 +75,7 @@ def test_open_and_finished_sessions_add_up() -> None:
     assert series["earwitness_audio_seconds_total{listener=main,stage=delivered,vendor=acme}"] == 3
     assert series["earwitness_audio_silent_seconds_total{vendor=acme}"] == 0.75
     assert series["earwitness_audio_lead_seconds{vendor=acme}"] == 2
+    assert series["earwitness_policy_debt_seconds{vendor=acme}"] == 2
     assert series["earwitness_undelivered_seconds{vendor=acme}"] == 1
     assert series["earwitness_buffered_bytes{direction=to_vendor}"] == 200
     assert series["earwitness_buffered_bytes{direction=to_client}"] == 20
@@ -174,8 +181,9 @@ def test_the_room_at_rest_is_used_and_kept_to(endpoints: tuple[str, ...]) -> Non
     assert len(series) == 400
 
 
-def at_rest(profile: Profile, common: Common) -> list[str]:
-    metrics = Metrics(Ledger({profile.vendor: profile}, common, strict=True), "1")
+def at_rest(profile: Profile, common: Common, policy: Policy | None = None) -> list[str]:
+    policies = {profile.vendor: policy} if policy is not None else None
+    metrics = Metrics(Ledger({profile.vendor: profile}, common, policies, strict=True), "1")
     return [name for name in read(metrics) if not name.startswith(PROCESS_WIDE)]
 
 
@@ -184,18 +192,32 @@ def test_the_profiles_are_found() -> None:
     assert (CONFIG / "common.yaml").exists()
 
 
-@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
-def test_at_rest_a_listener_has_at_most_400_series(path: Path) -> None:
-    profile = Profile.model_validate(yaml.safe_load(path.read_text()))
-    common = Common.model_validate(yaml.safe_load((CONFIG / "common.yaml").read_text()))
-    assert len(at_rest(profile, common)) <= 400
+NUMBERED = {"chunk_duration": {"min_seconds": 0.05, "max_seconds": 1.0}, "chunk_bytes": {"max_bytes": 9000},
+            "message_rate": {"per_minute": 600}, "audio_chunk_rate": {"per_second": 60}, "session_duration": {"seconds": 600},
+            "connection_rate": {"per_minute": 60}, "concurrency": {"sessions": 5}}
+POLICIES = {
+    "off": {"mode": "off"},
+    "observe": {},
+    "enforce": {"mode": "enforce"},
+    "every rule by name": {"rules": {rule.value: {"mode": "enforce"} for rule in Rule}},
+}
 
 
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
-def test_every_plain_rule_of_a_profile_has_its_series(path: Path) -> None:
+def test_at_rest_a_listener_has_at_most_400_series(path: Path, policy: dict[str, Any]) -> None:
     profile = Profile.model_validate(yaml.safe_load(path.read_text()))
     common = Common.model_validate(yaml.safe_load((CONFIG / "common.yaml").read_text()))
-    series = at_rest(profile, common)
+    assert len(at_rest(profile, common, Policy.model_validate(policy))) <= 400
+    assert len(at_rest(profile, common, Policy.model_validate({**policy, "rules": NUMBERED}))) <= 400
+
+
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
+def test_every_plain_rule_of_a_profile_has_its_series(path: Path, policy: dict[str, Any]) -> None:
+    profile = Profile.model_validate(yaml.safe_load(path.read_text()))
+    common = Common.model_validate(yaml.safe_load((CONFIG / "common.yaml").read_text()))
+    series = at_rest(profile, common, Policy.model_validate(policy))
     for code in {one.code for one in profile.rules if not one.one_of and one.outcome == "error"}:
         counters = ("earwitness_errors_total{", "earwitness_http_errors_total{")
         assert any(name.startswith(counters) and f"code={code}," in name for name in series)
