@@ -7,7 +7,6 @@ vendor that has been understanding it all along contradicts itself.
 
 from __future__ import annotations
 
-from math import inf
 from typing import Final
 
 from proxy.core.checks.finding import CANNOT_TELL, NO, YES, Case, Finding, found
@@ -57,7 +56,8 @@ def _may_mean_audio(case: Case) -> bool:
 
 def audio_decodable(case: Case) -> Finding:
     known = case.known
-    flaws = [words for fact, words in FLAWS.items() if known.facts.get(fact, inf) <= case.at]
+    facts = {fact for fact, at in known.facts.items() if at <= case.at} | ({Noticed.ODD_BYTES} if case.then.clock.odd else set())
+    flaws = [words for fact, words in FLAWS.items() if fact in facts]
     if flaws:
         hint = f"What was sent shows it: {'; '.join(flaws)}."
         return found(Check.AUDIO_DECODABLE, YES, "flaws", stage="read", measured=len(flaws), hint=hint)

@@ -28,7 +28,7 @@ STILL_UNREAD: Final = 1.0
 SPEAKING: Final = 3.0
 """Seconds since its last audio, up to which a client is surely not idle."""
 
-_SECONDS: Final = re.compile(r"(?<![0-9]) ([1-9][0-9]{0,4}) ?s(?:ec|ecs|econd|econds)? ")
+_SECONDS: Final = re.compile(r" (?:for|in|last|limit|of|than|timeout|within) ([1-9][0-9]{0,4}) ?s(?:ec|ecs|econd|econds)? ")
 """In folded text, where `12.5 s` is `12 5 s`: of such a number nothing is read, least of all its end."""
 
 NOT_THE_CLIENT: Final = ("The vendor says that no audio came, but its own TCP has acknowledged audio inside that time: not the client. "
@@ -138,7 +138,9 @@ def _not_arrived(case: Case, timer: _Timer, lag: float) -> Finding:
 def _timer(case: Case, check: Check) -> _Timer | None:
     known = case.known
     sent, proven = case.then.sent, known.delivery.proven
-    window = claimed_seconds(case) or _published(case, sent.audio_at is None and check is Check.AUDIO_RECEIVED)
+    # Where two lengths are known the shorter one: it takes more to contradict a claim of that.
+    known_windows = (claimed_seconds(case), _published(case, sent.audio_at is None and check is Check.AUDIO_RECEIVED))
+    window = min((one for one in known_windows if one is not None), default=None)
     if window is None:
         return None
     begun = known.answered_at if known.answered_at is not None else known.started_at

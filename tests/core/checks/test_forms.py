@@ -57,6 +57,19 @@ def test_each_flaw_is_named(fact: str) -> None:
     assert got.hint
 
 
+def test_half_samples_count_before_anybody_has_ticked() -> None:
+    one = call().talk(1).says_raw(b"abc", BINARY)
+    assert Noticed.ODD_BYTES not in one.play.session.facts
+    assert audio_decodable(case(one)).agrees == "yes"
+
+
+def test_what_was_noticed_after_the_vendors_word_is_no_flaw() -> None:
+    one = call().talk(1)
+    judged = case(one)
+    one.play.session.noticed(Noticed.CONTAINER_IN_RAW, one.now + 1)
+    assert audio_decodable(judged).agrees == "cannot_tell"
+
+
 @pytest.mark.parametrize("spoil", ["never a result", "long ago", "other pieces", "not all seen"])
 def test_only_a_vendor_that_understood_all_along_contradicts_itself(spoil: str) -> None:
     one = call().talk(5)

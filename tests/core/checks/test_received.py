@@ -39,14 +39,17 @@ def test_the_first_audio_may_have_a_time_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(("said", "seconds"), [
-    ("No messages received for 30 seconds", 30), ("idle for 45s", 45), ("no audio in 5 sec.", 5), ("idle", None),
-    ("30 seconds and 40 seconds", None), ("0 seconds", None), ("for 1234567 seconds", None),
+    ("No messages received for 30 seconds", 30), ("idle timeout 45s", 45), ("no audio in 5 sec.", 5), ("idle for more than 1 s", 1),
+    ("idle", None), ("for 30 seconds and for 40 seconds", None), ("for 0 seconds", None), ("for 1234567 seconds", None),
+    ("after 305 seconds", None), ("session lasted 305 seconds", None),
 ])
 def test_the_vendors_own_words_name_the_window(said: str, seconds: float | None) -> None:
-    spoken = case(idle_call().talk(1))
-    spoken.known.claim.said.append(fold(said))
-    assert claimed_seconds(spoken) == seconds
-    assert audio_received(spoken).evidence.window_seconds == (seconds or 10)
+    spoken, unpublished = case(idle_call().talk(1)), case(call().talk(1))
+    for one in (spoken, unpublished):
+        one.known.claim.said.append(fold(said))
+        assert claimed_seconds(one) == seconds
+    assert audio_received(spoken).evidence.window_seconds == min(seconds or 10, 10)
+    assert audio_received(unpublished).evidence.window_seconds == seconds
 
 
 def test_any_message_keeps_the_other_timer_from_running_out() -> None:
