@@ -163,3 +163,36 @@ def refused(vendor: str, path: str, status: int, headers: Mapping[str, str], bod
 
 def base64(data: bytes) -> bytes:
     return b64encode(data)
+
+
+def field(number: int, data: bytes | int) -> bytes:
+    """One field of protobuf: bytes of any length, or a small number."""
+    if isinstance(data, int):
+        return bytes([number << 3]) + _varint(data)
+    return bytes([number << 3 | 2]) + _varint(len(data)) + data
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
+
+
+class Avatar(Call):
+    """A call whose messages are protobuf, audio and errors included."""
+
+    def __init__(self) -> None:
+        super().__init__("spatius", "/v2/driveningress/websocket?id=a", headers={"x-session-key": "k"})
+        self.says_raw(field(1, 1) + field(2, field(1, 16000)), BINARY)
+        self.play.vendor(frame(BINARY, field(1, 2) + field(3, field(1, b"c-1"))))
+
+    def audio(self, seconds: float, sample: bytes | None = None) -> bytes:
+        samples = (sample or TONE[2]) * round(self.rate * seconds)
+        return frame(BINARY, field(1, 3) + field(4, field(1, b"r-1") + field(3, samples)), masked=True)
+
+    def fails(self, code: int, message: str, close: int) -> Report:
+        """ServerError, then a close."""
+        self.play.vendor(frame(BINARY, field(1, 4) + field(5, field(3, code) + field(4, message.encode()))))
+        return self.closed(close)

@@ -16,7 +16,7 @@ from proxy.core.report import Report
 from proxy.core.vendor import Vendor
 from proxy.core.verdict import Check, Owner, Side, Transport
 
-from .caller import Call, assemblyai, base64, deepgram, flux, nextevi, refused
+from .caller import Avatar, Call, assemblyai, base64, deepgram, flux, nextevi, refused
 from .playbook import BINARY, COMMON, PROFILE, WALL, Play, frame
 
 NET_0001: Final = "Deepgram did not receive audio data or a text message within the timeout window. See https://dpgr.am/net0001"
@@ -105,6 +105,9 @@ def _odd_timers() -> Iterator[Truth]:
                 settled=False)
     yield Truth("a client that froze, and thawed after the close", CLIENT, check, "yes", thawed)
     yield Truth("a link that delivers after the close", NETWORK, check, "yes", healed)
+    silence = "no audio input for 15 seconds"
+    yield Truth("audio inside protobuf", VENDOR, check, "no", lambda: Avatar().talk(25).fails(3, silence, 1000), hint="not the client")
+    yield Truth("no more audio inside protobuf", CLIENT, check, "yes", lambda: Avatar().talk(3).pause(15.5).fails(3, silence, 1000))
     yield Truth("a session nobody could read", VENDOR, check, "cannot_tell", unread, settled=False)
 
 
