@@ -8,11 +8,15 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final, Literal, Self
 
+import orjson
 from pydantic import Field, model_validator
 
 from proxy.core.fields import Path, Paths, Slug, Strict, one_or_more
 
 FIELD_PATH: Final = re.compile(r"[1-9][0-9]{0,7}(\.[1-9][0-9]{0,7})*")
+
+
+Text = Annotated[str, Field(min_length=2, max_length=1024)]
 
 
 class Where(Strict):
@@ -94,7 +98,14 @@ class Message(Strict):
     """The vendor's own count of the audio it received."""
     expires_at: Path | None = None
     """Unix time at which the vendor will end the session."""
+    send: Text | None = None
+    """The whole message as a client may send it, in JSON. Of `end` and `keep_alive`: without it nobody says them in a client's place."""
 
+    @model_validator(mode="after")
+    def _may_be_sent(self) -> Self:
+        if self.send is not None and self.role not in ("end", "keep_alive"):
+            raise ValueError("only messages of the roles end and keep_alive are ever sent in a client's place")
+        return self
 
     def paths(self) -> tuple[str, ...]:
         """Every path that it names."""
@@ -131,3 +142,21 @@ class Messages(Strict):
                 if not FIELD_PATH.fullmatch(path):
                     raise ValueError(f"in protobuf a path is made of field numbers, not {path!r}")
         return self
+
+    @model_validator(mode="after")
+    def _what_is_sent_is_what_it_says(self) -> Self:
+        for name, kinds in self.kinds.items():
+            for message in kinds:
+                if message.send is not None:
+                    self._must_say(name, message.send)
+        if any(message.send is not None for message in self.untyped):
+            raise ValueError("a message without a type cannot be told again: it is not sent in a client's place")
+        return self
+
+    def _must_say(self, name: str, text: str) -> None:
+        try:
+            said = orjson.loads(text)
+        except ValueError:
+            said = None
+        if self.encoding != "json" or not isinstance(said, dict) or said.get(self.type) != name:
+            raise ValueError(f"what is sent must be JSON whose {self.type} is {name!r}: {text}")

@@ -58,6 +58,8 @@ class Limits(Strict):
     idle_seconds: Seconds | None = None
     idle_query: str | None = None
     """The query key by which the client sets the idle time itself."""
+    keep_alive_seconds: Annotated[float, Field(gt=0)] | None = None
+    """How often the vendor wants a keep-alive, where it does not say after what time it gives up."""
     ready_seconds: Seconds | None = None
 
 

@@ -69,3 +69,20 @@ def test_in_protobuf_paths_are_field_numbers(path: str) -> None:
 def test_protobuf_with_field_numbers_is_taken() -> None:
     made = Messages.model_validate({"encoding": "protobuf", "type": "1", "kinds": {"8": {"role": "error", "server_code": "5.3"}}})
     assert made.all()[0].paths() == ("5.3",)
+
+
+def test_what_is_sent_in_a_clients_place_is_what_it_is_called() -> None:
+    sent = Messages.model_validate({"kinds": {"End": {"role": "end", "send": '{"type":"End"}'}, "Ping": {"role": "keep_alive"}}})
+    assert [message.send for message in sent.all()] == ['{"type":"End"}', None]
+
+
+@pytest.mark.parametrize(("parts", "told"), [
+    ({"kinds": {"A": {"role": "info", "send": '{"type":"A"}'}}}, "roles end and keep_alive"),
+    ({"kinds": {"A": {"role": "end", "send": '{"type":"B"}'}}}, "whose type is 'A'"),
+    ({"kinds": {"A": {"role": "end", "send": "bye"}}}, "must be JSON"),
+    ({"kinds": {"A": {"role": "end", "send": '["A"]'}}}, "must be JSON"),
+    ({"encoding": "protobuf", "type": "1", "kinds": {"2": {"role": "end", "send": '{"1":"2"}'}}}, "must be JSON"),
+    ({"untyped": [{"role": "end", "when": {"path": "a", "exists": True}, "send": "{}"}]}, "cannot be told again"),
+])
+def test_anything_else_is_not_sent(parts: dict[str, Any], told: str) -> None:
+    assert told in refused(**parts)
