@@ -25,7 +25,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     ("arguments", "said"),
     [
         (["fly"], "invalid choice: 'fly'"),
-        (["run", "--enforce"], "unrecognized arguments: --enforce"),
+        (["run", "--policy"], "unrecognized arguments: --policy"),
         (["demo", "--prometheus"], "unrecognized arguments: --prometheus"),
         (["run", "--loop", "trio"], "argument --loop: invalid choice"),
         (["explain", "--close-code", "many"], "argument --close-code: invalid int value"),

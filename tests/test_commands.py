@@ -14,7 +14,7 @@ from proxy.cli import main
 from proxy.core.listing import Entry
 from proxy.core.own import OWN
 from proxy.core.verdict import Verdict
-from proxy.settings import load_all
+from proxy.settings import Settings, load_all
 from proxy.simulators import FAULTS
 from tests.aio import free_port
 from tests.settings.conftest import ACME
@@ -224,6 +224,18 @@ def test_check_config_takes_the_file_of_the_environment(
 )
 def test_run_is_asked_wrongly(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
     assert message in said(capsys, "run", *arguments, code=64)
+
+
+@pytest.mark.parametrize(("flags", "mode"), [([], "observe"), (["--enforce"], "enforce")])
+def test_run_enforces_where_it_is_told_to(flags: list[str], mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[Settings] = []
+
+    async def serve(settings: Settings) -> None:
+        ran.append(settings)
+
+    monkeypatch.setattr("proxy.commands._serve", serve)
+    assert main(["run", "--vendor", "assemblyai", "--listen", "127.0.0.1:0", *flags]) == 0
+    assert [listener.policy.mode for settings in ran for listener in settings.listeners] == [mode]
 
 
 def test_run_on_a_loop_that_is_not_there(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

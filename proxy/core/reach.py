@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.core.messages import Message
 from proxy.core.policy import Action, Bounds, Rule
 from proxy.core.profile import Endpoint
 
 
 def counts(rule: Rule, endpoint: Endpoint, numbers: Bounds) -> bool:
     """Whether there is anything to hold the client's traffic to, be it only to count."""
+    limits = endpoint.limits
     timed = any(name != "opaque" for name in endpoint.audio.formats.values())
     given = {
         Rule.PACE: timed,
@@ -23,11 +23,11 @@ def counts(rule: Rule, endpoint: Endpoint, numbers: Bounds) -> bool:
         Rule.MESSAGE_RATE: numbers.messages_per_minute is not None,
         Rule.AUDIO_CHUNK_RATE: numbers.chunks_per_second is not None,
         Rule.MESSAGE_SHAPE: bool(endpoint.client.all()),
-        Rule.IDLE: _says(endpoint, "keep_alive"),
+        Rule.IDLE: says(endpoint, "keep_alive") and any((limits.idle_seconds, limits.idle_query, limits.keep_alive_seconds)),
         Rule.SESSION_DURATION: numbers.session_seconds is not None,
         Rule.CONNECTION_RATE: numbers.connections_per_minute is not None,
         Rule.CONCURRENCY: numbers.sessions is not None,
-        Rule.END_PROPERLY: _says(endpoint, "end"),
+        Rule.END_PROPERLY: says(endpoint, "end"),
     }
     return given.get(rule, True)
 
@@ -55,10 +55,9 @@ def _chunks(rule: Rule, numbers: Bounds) -> tuple[Action, ...]:
     return (*cut, Action.COALESCED) if numbers.chunk_min is not None else cut
 
 
-def _says(endpoint: Endpoint, role: str) -> bool:
-    """Whether the client has a message of this role that is text: nobody makes up a protobuf message in its place."""
-    messages: list[Message] = [] if endpoint.client.encoding == "protobuf" else endpoint.client.all()
-    return any(message.role == role for message in messages)
+def says(endpoint: Endpoint, role: str) -> bool:
+    """Whether there is a message of this role that may be said in a client's place."""
+    return any(message.role == role and message.send is not None for message in endpoint.client.all())
 
 
 _CUTS: Final = frozenset({Rule.CHUNK_DURATION, Rule.CHUNK_BYTES})

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from proxy.core.policy import Bounds, Mode, Policy, Rule, bounds
 from proxy.core.profile import Endpoint, Profile
-from proxy.core.reach import acts, bare, counts
+from proxy.core.reach import acts, bare, counts, says
 from proxy.settings.document import Keys
 
 M = TypeVar("M", bound=BaseModel)
@@ -89,7 +89,8 @@ def _reason(rule: Rule, each: Sequence[tuple[Endpoint, Bounds]]) -> str:
     if any(counts(rule, endpoint, numbers) for endpoint, numbers in each) and not any(bare(endpoint) for endpoint, _ in each):
         return "its audio comes in messages that cannot be cut or joined"
     if rule is Rule.IDLE:
-        return "it has no keep-alive message that could be sent for a client"
+        alive = any(says(endpoint, "keep_alive") for endpoint, _ in each)
+        return "when it ends idle sessions is not known" if alive else "it has no keep-alive message that could be sent for a client"
     if rule is Rule.END_PROPERLY:
         return "it has no end message that could be sent for a client"
     if rule is Rule.MESSAGE_SHAPE:

@@ -14,8 +14,12 @@ from tests.settings.test_load import HEAD, loaded, refused, told
 
 LIMITED = ACME.replace("    ready: handshake\n", """\
     ready: handshake
-    limits: {chunk_seconds: [0.05, 1], session_seconds: 600}
-    client: {kinds: {Stop: {role: end}, Alive: {role: keep_alive}, Config: {role: control}}}
+    limits: {chunk_seconds: [0.05, 1], session_seconds: 600, idle_seconds: 10}
+    client:
+      kinds:
+        Stop: {role: end, send: '{"type":"Stop"}'}
+        Alive: {role: keep_alive, send: '{"type":"Alive"}'}
+        Config: {role: control}
 """)
 """A vendor with limits, an end message and a keep-alive."""
 
@@ -145,6 +149,9 @@ def test_contradictions_with_the_vendors_limits(limited: Path, text: str, proble
 PLAIN = "cannot be enforced at acme: "
 IMPOSSIBLE = [
     ("idle", ACME, "it has no keep-alive message that could be sent for a client"),
+    ("idle", LIMITED.replace(", idle_seconds: 10", ""), "when it ends idle sessions is not known"),
+    ("idle", LIMITED.replace("keep_alive, send: '{\"type\":\"Alive\"}'", "keep_alive"),
+     "it has no keep-alive message that could be sent for a client"),
     ("end_properly", ACME, "it has no end message that could be sent for a client"),
     ("message_shape", ACME, "nothing is known of its clients' messages"),
     ("session_duration", ACME, "it publishes no limit; set seconds"),
