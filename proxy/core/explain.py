@@ -72,7 +72,8 @@ class Given:
             if isinstance(told, Quoted):
                 return self._closed(told, text)
             if isinstance(told, Transport):
-                return replace(self, transport=told, close_code=None, close_reason=None, frames=self._frames_but(text))
+                return replace(self, transport=told, close_code=None, close_reason=None, frames=self._frames_but(text),
+                               phase=self.phase or (Phase.WEBSOCKET_CONNECT if "handshake" in text else None))
             if told is not None:
                 return replace(self, http_status=told, close_code=None)
         return None

@@ -24,15 +24,16 @@ from proxy.core.verdict import Side, Transport
 _LOOKED_AT: Final = 4096
 _FRAMES: Final = re.compile(
     r"\b(received|sent) ([0-9]{3,5}) \([^()]{0,60}\)(.*?)"
-    r"(?:; then (?:received|sent) [0-9]{3,5} \(|; no close frame (?:received|sent)|\Z)", re.DOTALL)
-_OLDER: Final = re.compile(r"\bcode = ([0-9]{3,5}) \([^()]{0,60}\), (?:reason = (.*)|no reason)", re.DOTALL)
+    r"(?:; then (?:received|sent) [0-9]{3,5} \(|; no close frame (?:received|sent)|\Z)", re.DOTALL | re.IGNORECASE)
+_OLDER: Final = re.compile(r"\bcode = ([0-9]{3,5}) \([^()]{0,60}\), (?:reason = (.*)|no reason)", re.DOTALL | re.IGNORECASE)
 _REPR: Final = re.compile(r"\bConnectionClosed\w{0,5}\((None|Close\(code=([0-9]{3,5}), reason=(?:'([^']{0,200})'|\"([^\"]{0,200})\")\))")
 _REPR_SENT: Final = re.compile(r"Close\(code=([0-9]{3,5}), reason=(?:'([^']{0,200})'|\"([^\"]{0,200})\")\)")
 _REPR_CLIENT_FIRST: Final = re.compile(r"\), False\)")
 
 _STATUS: Final = re.compile(
     r"(?:\bHTTP(?:/[0-9.]{1,3})?(?: error| status)?[ :]{1,2}|\bstatus(?:[ _]code)?(?: not 101)?\W{1,3}b?'?"
-    r"|\bresponse(?: code| status)?: b?'?|HandshakeError: |\bnotAnUpgrade\(|\bbut (?:got|was) '?)([2-5][0-9]{2})\b", re.IGNORECASE)
+    r"|\bresponse(?: code| status)?: b?'?|HandshakeError: |\bnotAnUpgrade\(|\bbut (?:got|was) '?)([2-5][0-9]{2})\b"
+    r"|\b([2-5][0-9]{2}), message='", re.IGNORECASE)
 _CLOSE: Final = re.compile(
     r"(?:code['\"]?|closed?|closure|disconnect(?:ed)?)(?: is)?[\s:=('\"]{1,3}([1-5][0-9]{3})\b(?! ?(?:ms|s|bytes)\b)", re.IGNORECASE)
 _REASON: Final = re.compile(r"\breason['\"]?(?:\s?[:=]\s?|\s)['\"]?([^\n'\"]*)", re.IGNORECASE)
@@ -43,16 +44,17 @@ _CUT: Final = 1006
 _BELOW: Final = {
     Transport.DNS: (
         "getaddrinfo", "gaierror", "enotfound", "eai again", "name or service not known", "nodename nor servname*", "name resolution",
-        "no such host", "could not resolve host", "name not resolved"),
+        "no such host", "could not resolve host", "unable to resolve host", "name not resolved", "unknownhostexception",
+        "hostname could not be found"),
     Transport.TLS: (
         "certificate verify failed", "certificate has expired", "self signed certificate", "local issuer certificate", "x509",
         "verify the first certificate", "match certificate*", "certificate signed by unknown authority", "wrong version number",
-        "cert authority invalid", "ssl handshake", "tls handshake", "sslerror", "err ssl*"),
+        "ssl handshake", "tls handshake", "*sslhandshakeexception", "sslerror", "*certificateerror", "err cert*", "err ssl*"),
     Transport.REFUSED: ("econnrefused", "connection refused", "connect call failed", "actively refused"),
-    Transport.RESET: ("econnreset", "connection reset", "connectionreseterror", "socket hang up", "epipe"),
+    Transport.RESET: ("econnreset", "connection reset", "connectionreseterror", "socket hang up", "epipe", "broken pipe"),
     Transport.TIMEOUT: (
         "etimedout", "timed out during * handshake", "handshake has timed out", "handshake timed out", "connection timed out",
-        "i o timeout", "start timed out", "connect timeout"),
+        "i o timeout", "start timed out", "connect timeout", "sockettimeoutexception"),
 }
 _PHRASES: Final = tuple((kind, tuple(map(Phrase, phrases))) for kind, phrases in _BELOW.items())
 
@@ -70,7 +72,7 @@ def quoted(text: str) -> Quoted | None:
     """The close that an exception of websockets tells of, wherever in the text; None for any other text."""
     text = text[:_LOOKED_AT]
     if match := _FRAMES.search(text):
-        return Quoted(int(match[2]), match[3].strip() or None, Side.VENDOR if match[1] == "received" else Side.CLIENT)
+        return Quoted(int(match[2]), match[3].strip() or None, Side.VENDOR if match[1].lower() == "received" else Side.CLIENT)
     if match := _OLDER.search(text):
         return Quoted(int(match[1]), (match[2] or "").strip() or None, None)
     return _of_repr(text)
@@ -80,7 +82,7 @@ def reported(text: str) -> Quoted | int | Transport | None:
     """What a library's or application's line tells of: a close, a refusal's status, or how the connection failed below."""
     text = text[:_LOOKED_AT]
     if match := _STATUS.search(text):
-        return int(match[1])
+        return int(match[1] or match[2])
     close = _close(text)
     if close is None or close.code == _CUT:
         folded = fold(text)
