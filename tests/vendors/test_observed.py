@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,17 @@ def test_without_the_vendors_name_nobody_else_is_blamed(vendor: str, row: Row) -
     """It may then be told less exactly, but the client's is never the vendor's, nor the other way round."""
     blamed = {meaning(None, **claim(row))[1], row["is"].split()[1]}
     assert not {"client", "vendor"} <= blamed
+
+
+@pytest.mark.parametrize(("vendor", "row"), [(vendor, row) for vendor, row in ROWS if "close_reason" in row["in"]])
+@pytest.mark.parametrize("said", [
+    str.upper, str.lower, lambda text: text.encode()[:123].decode("utf-8", "ignore"), lambda text: f"{text} (id 5)",
+])
+def test_case_cutting_and_what_stands_behind_it_change_nothing(
+    vendor: str | None, row: Row, said: Callable[[str], str]
+) -> None:
+    given = claim(row)
+    assert " ".join(meaning(vendor, **given | {"close_reason": said(given["close_reason"])})) == row["is"]
 
 
 def test_every_report_has_a_source_and_is_there_once() -> None:
