@@ -44,10 +44,10 @@ class Known:
     __slots__ = (
         "_declared", "_pending", "_pending_name", "_ready_seconds", "answered_at", "answers_elsewhere", "audio", "audio_format", "buffered",
         "buffered_max", "claim", "clock", "company", "connection_id", "date", "delivery", "ending", "endpoint", "expires_at", "facts",
-        "failed", "from_client", "from_vendor", "held_seconds", "inspection", "judged_at", "kept_alive_at", "lagged_at", "lagged_for",
-        "lead_seconds", "listener", "loop_lag_max", "loudest", "ready_at", "reported_of", "req_id", "request", "rests", "results", "seen",
-        "session_id", "shape", "spec", "started_at", "stopped_at", "streams", "then", "to_client", "to_vendor", "vendor", "vendor_profile",
-        "waiting", "wall", "warnings",
+        "failed", "from_client", "from_vendor", "heard_at", "held_seconds", "inspection", "judged_at", "kept_alive_at", "lagged_at",
+        "lagged_for", "lead_seconds", "listener", "loop_lag_max", "loudest", "ready_at", "reported_of", "req_id", "request", "rests",
+        "results", "seen", "session_id", "shape", "spec", "started_at", "stopped_at", "streams", "then", "to_client", "to_vendor", "vendor",
+        "vendor_profile", "waiting", "wall", "warnings",
     )
 
     from_client: FrameScanner
@@ -99,6 +99,7 @@ class Known:
         self.company: Company | None = None  # the sessions of the same credential
         self.reported_of: tuple[float, float] | None = None  # audio delivered and read when the vendor last told its own figure
         self.date: str | None = None  # the vendor's clock, as its answer told it
+        self.heard_at: float | None = None  # when audio that was looked at was last not silent
         self.loudest = 0.0  # peak of the audio that was looked at, 0 to 1
         self.buffered = (0, 0)
         self.buffered_max = 0

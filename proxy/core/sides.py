@@ -169,6 +169,8 @@ class ClientSide(OneSide):
             elif loudest >= SPEECH_LEVEL:
                 audio.voiced += audio.read - self._looked_at
             self.known.loudest = max(self.known.loudest, loudest)
+            if not quiet:
+                self.known.heard_at = self.known.clock.last_at
             self._looked_at, self._was_quiet = audio.read, quiet
 
     def text(self, payload: bytes, now: float) -> None:

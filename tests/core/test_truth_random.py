@@ -12,7 +12,8 @@ from proxy.core.verdict import Owner
 
 from .caller import Call, assemblyai, deepgram
 from .playbook import BINARY
-from .truth import cut, full, late, net_0001, too_fast
+from .truth import cut, full, late, net_0001
+from .truth_claims import too_fast
 
 WINDOW, MARGIN = 10.0, 3.0
 """The vendor's timer; what the check leaves open at its edge: its margin, and a second between two readings."""

@@ -25,6 +25,8 @@ SAMPLED_EVERY: Final = 1.0
 """Seconds between two readings of TCP_INFO: delivery may have happened that much before it was seen."""
 STILL_UNREAD: Final = 1.0
 """Seconds after our loop stood still in which what had come meanwhile may not all have been read."""
+SPEECH: Final = (" silen", " spoke", " speech", " hangup", " hang up")
+"""Beginnings of words of a claim that is about speech rather than audio."""
 SPEAKING: Final = 3.0
 """Seconds since its last audio, up to which a client is surely not idle."""
 
@@ -41,6 +43,8 @@ WE: Final = "The client went on sending, but Earwitness stood still and did not 
 AS_BINARY: Final = ("Keep-alives were sent as binary messages, which count for nothing: send them as text. "
                     "And go on sending audio, or say that the session is over.")
 KEPT_ALIVE: Final = "Keep-alives reached the vendor inside its time, so that the session should have stayed open: not the client."
+SILENT: Final = ("Audio reached the vendor inside that time, but there was nothing to hear in it: "
+                 "if the vendor's timer counts speech, look at the microphone.")
 UNSETTLED: Final = "The vendor says that nothing came, and what was measured does not settle whether that is so."
 
 
@@ -93,10 +97,20 @@ def _received(case: Case, check: Check) -> Finding:
     if timer.arrived + SAMPLED_EVERY <= timer.quiet:
         if lag >= timer.margin or not case.whole:
             return timer.finding(CANNOT_TELL)
+        if check is Check.AUDIO_RECEIVED and _may_mean_speech(case, timer):
+            return timer.finding(CANNOT_TELL, hint=SILENT)
         return timer.finding(NO, Owner.VENDOR, NOT_THE_CLIENT if check is Check.AUDIO_RECEIVED else NO_SILENCE)
     if timer.sent >= timer.quiet and not case.known.waiting:
         return _nothing_read(case, timer, lag)
     return _not_arrived(case, timer, lag)
+
+
+def _may_mean_speech(case: Case, timer: _Timer) -> bool:
+    """Audio came; but was there anything to hear? Some vendors' timers run while nobody speaks."""
+    heard_at = case.known.heard_at
+    if case.then.clock.timed:
+        return heard_at is None or case.at - heard_at > timer.window
+    return any(word in text for text in (case.says, *case.known.claim.said) for word in SPEECH)
 
 
 def _nothing_read(case: Case, timer: _Timer, lag: float) -> Finding:

@@ -80,3 +80,13 @@ def test_an_old_reading_says_nothing_of_the_present() -> None:
     cut.link = "cut"
     cut.talk(12).play.wait(4.0).client(cut.audio(0.1))
     assert audio_received(case(cut)).agrees == "cannot_tell"
+
+
+def test_silent_audio_may_be_none_to_a_timer_of_speech() -> None:
+    muted = idle_call().talk(5).talk(15, sample=bytes(2))
+    paused = idle_call().talk(5).talk(5, sample=bytes(2))
+    assert [audio_received(case(one)).agrees for one in (muted, paused)] == ["cannot_tell", "no"]
+    assert idle(case(muted)).agrees == "no"
+    opus = idle_call("/v1/listen?encoding=opus").talk(20)
+    assert [audio_received(case(opus, code)).agrees for code in ("NO_AUDIO", "SILENCE_TIMEOUT", "IDLE_TIMEOUT_HANGUP")] == [
+        "no", "cannot_tell", "cannot_tell"]
