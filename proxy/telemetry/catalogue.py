@@ -170,7 +170,7 @@ few that the process has once). Therefore these are foreseen in part:
 - `warnings_total`: the facts that the endpoints' profile allows for, and the vendor's messages that warn
 - `claims_checked_total`: the checks that the vendor's rules and limits give reason for
 - `policy_actions_total`, `policy_shadow_total`: the rules that the listener's policy enforces, or observes, and that its vendor gives
-  something to do; `policy_delay_seconds` where one of them holds traffic
+  something to do; `policy_delay_seconds` is there from the first delay on
 - `http_requests_total`, `http_errors_total`: where the profile has routes for plain HTTP; of errors those whose rules show that they
   come there, and `unclassified`
 

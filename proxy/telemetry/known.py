@@ -65,6 +65,9 @@ CLAIMED: Final = {
 }
 """What a claim of each category is held against, where there is something to hold it against."""
 
+RARE: Final = frozenset({"reading_stopped"})
+"""Facts that are told when they are there and not before."""
+
 PLAIN: Final = frozenset({Phase.SESSION_TOKEN, Phase.HTTP_REQUEST})
 """The phases of plain HTTP."""
 
@@ -114,7 +117,7 @@ def _others(profile: Profile, common: Common, policy: Policy) -> int:
         "earwitness_http_errors_total": len(request_errors(profile, common)),
         "earwitness_policy_actions_total": len(actions(profile, policy)),
         "earwitness_policy_shadow_total": len(shadows(profile, policy)),
-        "earwitness_policy_delay_seconds": int(delays(profile, policy)),
+        "earwitness_policy_delay_seconds": 0,
         "earwitness_sessions_ended_total": len(profile.endpoints) * len(ENDS),
         "earwitness_warnings_total": len(set(warnings(profile))),
         "earwitness_error_info": len(set(meanings(profile, common))),
@@ -155,7 +158,7 @@ def facts(endpoint: Endpoint) -> Iterator[Noticed]:
         Noticed.NEAR_LIMIT: limits.session_seconds is not None or any(message.expires_at for message in server),
         Noticed.IDLE_SOON: limits.idle_seconds is not None or limits.idle_query is not None,
     }
-    return (fact for fact in Noticed if foreseen.get(fact, True))
+    return (fact for fact in Noticed if fact not in RARE and foreseen.get(fact, True))
 
 
 def checks(profile: Profile) -> set[Check]:
@@ -190,11 +193,6 @@ def shadows(profile: Profile, policy: Policy) -> list[tuple[PolicyRule, str]]:
                and not (policy.enforces(rule) and _does(rule, profile, policy))
                and any(counts(rule, *one) for one in _bounded(profile, policy))]
     return list(product(counted, VENDOR_OUTCOMES))
-
-
-def delays(profile: Profile, policy: Policy) -> bool:
-    """Whether traffic may be held: until it is due, or until there is more of it."""
-    return any(action in (Action.DELAYED, Action.COALESCED) for _, action in actions(profile, policy))
 
 
 def _does(rule: PolicyRule, profile: Profile, policy: Policy) -> list[Action]:

@@ -120,8 +120,6 @@ class Ledger:
         self.error_info.update({(vendor, *meaning): 1 for meaning in known.meanings(profile, common)})
         self.actions.update({(vendor, *labels): 0 for labels in known.actions(profile, policy)})
         self.shadows.update({(vendor, *labels): 0 for labels in known.shadows(profile, policy)})
-        if known.delays(profile, policy):
-            _made(self.delays, (vendor,), lambda: Histogram(HELD_SECONDS))
         for stage in DIAL_STAGES:
             _made(self.dials, (vendor, stage), lambda: Histogram(DIAL_SECONDS))
         for outcome in known.TIMED_OUTCOMES:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from proxy.core.policy import Mode, Policy, Rule
-from proxy.settings import Overrides, check
+from proxy.settings import Overrides, check, load, packaged
 from proxy.settings.policies import merged
 from tests.settings.conftest import ACME
 from tests.settings.test_load import HEAD, loaded, refused, told
@@ -177,3 +177,11 @@ def test_a_rule_for_all_needs_one_vendor_that_has_it(folder: Path) -> None:
     (folder / "settings.yaml").write_text(both + "- {vendor: other, listen: 127.0.0.1:1}\n")
     assert check(folder / "settings.yaml") == []
     assert refused(folder, both) == [f"2: policy.rules.idle.mode: {PLAIN}it has no keep-alive message that could be sent for a client"]
+
+
+def test_the_example_in_the_readme_is_good(tmp_path: Path) -> None:
+    section = (packaged() / "README.md").read_text().partition("## Holding traffic to the limits")[2]
+    (tmp_path / "settings.yaml").write_text(section.partition("```yaml\n")[2].partition("```")[0])
+    deepgram, elsa = load(tmp_path / "settings.yaml").listeners
+    assert (deepgram.policy.mode_of(Rule.PACE), elsa.policy.mode_of(Rule.PACE)) == (Mode.ENFORCE, Mode.OBSERVE)
+    assert (deepgram.policy.rules.pace.lead_seconds, deepgram.policy.rules.idle.max_seconds) == (2, 30)

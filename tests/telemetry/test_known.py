@@ -125,9 +125,6 @@ def test_actions_of_the_rules_that_are_enforced_and_can_act() -> None:
     named = Policy.model_validate({"rules": {"message_rate": {"mode": "enforce"}, "concurrency": {"mode": "enforce"}}})
     assert known.actions(vendor, named) == [("message_rate", "delayed"), ("message_rate", "coalesced"), ("concurrency", "refused")]
     assert known.actions(vendor, Policy()) == []
-    assert (known.delays(vendor, enforcing), known.delays(vendor, named), known.delays(vendor, Policy())) == (True, True, False)
-    refusing = Policy.model_validate({"rules": {"concurrency": {"mode": "enforce"}}})
-    assert not known.delays(vendor, refusing)
 
 
 def test_shadows_of_the_rules_that_only_count() -> None:

@@ -44,6 +44,7 @@ def test_every_metric_of_the_catalogue_has_rows_and_no_other() -> None:
     book = Ledger({"main": profile(plain=True)}, COMMON, {"main": Policy.model_validate(ENFORCING)}, strict=True)
     metrics = Metrics(book, "1.2.3")
     book.started(FakeSession())
+    book.policy_delay("acme", 0.5)
     rows = metrics.rows()
     assert set(rows) == {metric.name for metric in METRICS}
     for metric in METRICS:
