@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.core.checks.figures import reported_audio, session_duration
 from proxy.core.verdict import Inspection, Owner, Side
@@ -72,3 +74,13 @@ def test_what_was_not_all_seen_is_no_contradiction() -> None:
 def test_no_count_no_evidence() -> None:
     assert reported_audio(case(call().talk(20))) is None
     assert reported_audio(case(told(call("/v1/listen?encoding=opus").talk(20), 20.0))) is None
+
+
+DATES = st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,3} [A-Z][a-z]{2} [0-9]{1,6} [0-9:]{1,9} [A-Z+0-9]{0,6}")
+
+
+@given(st.text(max_size=60) | DATES, st.floats(allow_nan=False))
+def test_no_date_makes_it_raise(date: str, expires: float) -> None:
+    one = call(session_seconds=3600).pause(3)
+    one.play.session.date, one.play.session.expires_at = date, expires
+    assert session_duration(case(one)).agrees in {"yes", "no", "cannot_tell"}
