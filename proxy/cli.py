@@ -13,15 +13,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from proxy import commands
-from proxy.commands import DONE, USAGE
+from proxy.commands import DONE, USAGE, shown
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        from proxy.core.redact import redact
-
         self.print_usage(sys.stderr)
-        self.exit(USAGE, f"{self.prog}: {redact(message)}\n")
+        self.exit(USAGE, f"{self.prog}: {shown(message)}\n")
 
 
 def parser(command: str | None = None) -> argparse.ArgumentParser:

@@ -216,9 +216,14 @@ def healthcheck(args: argparse.Namespace) -> int:
     return DONE if ready else 1
 
 
-def _usage(message: str) -> int:
+def shown(message: str) -> str:
+    """What is wrong with a command line, without anything that may be a key. After a semicolon stands what could be written instead."""
     from proxy.core.redact import redact
 
-    said, then, known = message.partition("; ")  # what was written, and what could be: a list, however long
-    print(f"earwitness: {redact(said)}{then}{known}", file=sys.stderr)
+    written, then, known = message.partition("; ")
+    return f"{redact(written)}{then}{known}"
+
+
+def _usage(message: str) -> int:
+    print(f"earwitness: {shown(message)}", file=sys.stderr)
     return USAGE
