@@ -34,6 +34,8 @@ from proxy.core.verdict import Category, Noticed, Outcome, Owner, Side
 
 STUCK_SECONDS: Final = 5.0
 """So much audio that nobody has acknowledged is reason enough for a client to leave."""
+A_MINUTE: Final = 60.0
+"""Seconds since a session was ready, up to which a rate that was too high may be that of new sessions."""
 LATELY: Final = 2.0
 """Seconds in which what our own loop did may have led to an end."""
 
@@ -92,7 +94,10 @@ def _checks(case: Case) -> Iterator[Look]:
     if category is Category.IDLE_TIMEOUT:
         yield idle if known.spec is not None and known.spec.spec.idle_reset == "message" else audio_received
     elif category is Category.RATE_LIMIT:
-        yield message_rate if known.claim.ready else connection_rate
+        if known.claim.ready:
+            yield message_rate
+        if known.ready_at is None or case.at - known.ready_at < A_MINUTE:
+            yield connection_rate  # told a little late
     yield from CHECKS.get(category, ())
 
 

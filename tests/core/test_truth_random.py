@@ -191,7 +191,7 @@ def test_nobody_is_called_too_fast_wrongly(parts: list[tuple[str, int]]) -> None
     pace.recover()
     owner = too_fast(pace.call).verdict.owner
     allowed = {Owner.UNKNOWN}
-    if lead(pace.sent) > 2.0:
+    if lead(pace.sent) > 1.8:
         allowed.add(Owner.CLIENT)
     if lead(pace.arrived) <= 4.5 or "full" in pace.happened:
         allowed.add(Owner.VENDOR)

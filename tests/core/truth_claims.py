@@ -165,6 +165,7 @@ def _messages() -> Iterator[Truth]:
     yield Truth("200 pieces a second", OPERATOR, check, "yes", lambda: limited(nextevi().talk(5, chunk=0.005)))
     yield Truth("3000 messages a minute", OPERATOR, check, "yes", lambda: limited(nextevi().talk(65, chunk=0.02)))
     yield Truth("ten pieces a second", VENDOR, check, "no", lambda: limited(nextevi().talk(65)), hint="not the client")
+    yield Truth("perhaps too many sessions, told late", OPERATOR, check, "no", lambda: limited(nextevi().talk(5)))
     yield Truth("audio in text messages, ten a second", VENDOR, check, "no", lambda: limited(spelled(nextevi())))
     yield Truth("messages in a heap that our loop made", SIDECAR, check, "yes",
                 lambda: limited(nextevi().talk(5, chunk=0.02).stands_still(3, chunk=0.02).tick(lag=3.0)), hint="Earwitness")

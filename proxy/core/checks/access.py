@@ -46,22 +46,18 @@ def ready_before(case: Case) -> Finding | None:
     return found(Check.READY_BEFORE, NO, "seconds_since_ready", measured=case.at - known.ready_at, owner=Owner.UNKNOWN, hint=WAS_READY)
 
 
-def concurrency(case: Case) -> Finding | None:
+def concurrency(case: Case) -> Finding:
     limit = case.known.spec.spec.limits.sessions if case.known.spec is not None else None
     company = case.known.company
-    if company is None:
-        return None
-    return _many(Check.CONCURRENCY, limit, company.open, None)
+    return _many(Check.CONCURRENCY, limit, company.open if company is not None else None, None)
 
 
-def connection_rate(case: Case) -> Finding | None:
+def connection_rate(case: Case) -> Finding:
     limit = case.known.spec.spec.limits.connections_per_minute if case.known.spec is not None else None
     company = case.known.company
-    if company is None:
-        return None
-    return _many(Check.CONNECTION_RATE, limit, company.per_minute, MINUTE)
+    return _many(Check.CONNECTION_RATE, limit, company.per_minute if company is not None else None, MINUTE)
 
 
-def _many(check: Check, limit: float | None, seen: int, window: float | None) -> Finding:
-    over = limit is not None and seen > limit
+def _many(check: Check, limit: float | None, seen: int | None, window: float | None) -> Finding:
+    over = limit is not None and seen is not None and seen > limit
     return found(check, YES if over else CANNOT_TELL, "sessions", stage="read", claimed=limit, measured=seen, window=window)

@@ -18,7 +18,7 @@ FAR_AHEAD: Final = 5.0
 HARDLY_AHEAD: Final = 1.5
 """Seconds that are surely not: a microphone's buffer."""
 EVEN: Final = 1.1
-AHEAD: Final = 2.5
+AHEAD: Final = 1.75
 """Seconds that are too fast where the rate is above the vendor's, too."""
 
 REAL_TIME: Final = "The audio left here no faster than real time: not the client. Send the vendor's support the ids and the evidence."

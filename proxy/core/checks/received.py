@@ -30,7 +30,8 @@ SPEECH: Final = (" silen", " spoke", " speech", " hangup", " hang up")
 SPEAKING: Final = 3.0
 """Seconds since its last audio, up to which a client is surely not idle."""
 
-_SECONDS: Final = re.compile(r" (?:for|in|last|limit|of|than|timeout|within) ([1-9][0-9]{0,4}) ?s(?:ec|ecs|econd|econds)? ")
+_SECONDS: Final = re.compile(
+    r"\b(?:for|in|last|limit|of|than|timeout|within)[\s:]{1,3}([0-9]{1,5}(?:\.[0-9]{1,3})?)\s?s(?:ecs?|econds?)?\b")
 """In folded text, where `12.5 s` is `12 5 s`: of such a number nothing is read, least of all its end."""
 
 NOT_THE_CLIENT: Final = ("The vendor says that no audio came, but its own TCP has acknowledged audio inside that time: not the client. "
@@ -109,7 +110,8 @@ def _may_mean_speech(case: Case, timer: _Timer) -> bool:
     """Audio came; but was there anything to hear? Some vendors' timers run while nobody speaks."""
     heard_at = case.known.heard_at
     if case.then.clock.timed:
-        return heard_at is None or case.at - heard_at > timer.window
+        nothing_heard = heard_at is None or case.at - heard_at > timer.window
+        return nothing_heard and case.known.audio.silent >= min(timer.window, case.then.read) / 2
     return any(word in text for text in (case.says, *case.known.claim.said) for word in SPEECH)
 
 
@@ -174,7 +176,9 @@ def _published(case: Case, never_spoke: bool) -> float | None:
 
 def claimed_seconds(case: Case) -> float | None:
     """The length of the timer in the vendor's own words, where they name one."""
-    named = {float(number) for text in case.known.claim.said for number in _SECONDS.findall(text)}
+    claim = case.known.claim
+    texts = (claim.told.server_detail, claim.told.server_title, claim.close_reason)
+    named = {float(number) for text in texts if text for number in _SECONDS.findall(text.lower())} - {0.0}
     return named.pop() if len(named) == 1 else None
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from proxy.core.checks.received import audio_received, claimed_seconds, idle
-from proxy.core.phrases import fold
 from proxy.core.verdict import Owner
 from tests.core.caller import Call
 from tests.core.playbook import V1
@@ -41,12 +40,12 @@ def test_the_first_audio_may_have_a_time_of_its_own() -> None:
 @pytest.mark.parametrize(("said", "seconds"), [
     ("No messages received for 30 seconds", 30), ("idle timeout 45s", 45), ("no audio in 5 sec.", 5), ("idle for more than 1 s", 1),
     ("idle", None), ("for 30 seconds and for 40 seconds", None), ("for 0 seconds", None), ("for 1234567 seconds", None),
-    ("after 305 seconds", None), ("session lasted 305 seconds", None),
+    ("after 305 seconds", None), ("session lasted 305 seconds", None), ("no audio input for 1.5s", 1.5), ("for 1500 ms", None),
 ])
 def test_the_vendors_own_words_name_the_window(said: str, seconds: float | None) -> None:
     spoken, unpublished = case(idle_call().talk(1)), case(call().talk(1))
     for one in (spoken, unpublished):
-        one.known.claim.said.append(fold(said))
+        one.known.claim.told.server_detail = said
         assert claimed_seconds(one) == seconds
     assert audio_received(spoken).evidence.window_seconds == min(seconds or 10, 10)
     assert audio_received(unpublished).evidence.window_seconds == seconds
@@ -87,6 +86,8 @@ def test_silent_audio_may_be_none_to_a_timer_of_speech() -> None:
     paused = idle_call().talk(5).talk(5, sample=bytes(2))
     assert [audio_received(case(one)).agrees for one in (muted, paused)] == ["cannot_tell", "no"]
     assert idle(case(muted)).agrees == "no"
+    begun = idle_call().talk(1, sample=bytes(2))  # too little to know
+    assert audio_received(case(begun)).agrees == "no"
     opus = idle_call("/v1/listen?encoding=opus").talk(20)
     assert [audio_received(case(opus, code)).agrees for code in ("NO_AUDIO", "SILENCE_TIMEOUT", "IDLE_TIMEOUT_HANGUP")] == [
         "no", "cannot_tell", "cannot_tell"]
