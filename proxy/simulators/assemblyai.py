@@ -43,7 +43,7 @@ LENIENT_SHORT_CHUNKS: Final = 2
 class AssemblyAISimulator(Simulator):
     """One endpoint. max_session_seconds: 3 h in reality. inactivity_seconds: stands in for the client's `inactivity_timeout`.
 
-    strict: any chunk outside 50..1000 ms and any audio more than 1.25 times real time (after 2 s) ends the session; else a third
+    strict: any chunk outside 50..1000 ms (but for a short last one) and any audio more than 1.25 times real time (after 2 s) ends the session; else a third
     short chunk in a row, a long one, and audio 5 minutes ahead of real time.
     """
 
@@ -89,6 +89,7 @@ class _Conversation:
         self._turns = Turns(line, form, formatted=query.get("format_turns", "").lower() == "true")
         self._inactivity = simulator.inactivity_seconds or float(query.get("inactivity_timeout", 0)) or float("inf")
         self._short = 0
+        self._tail: float | None = None  # a short chunk that is no fault if it is the last before a message or the end
         self._began = line.loop.time()
 
     async def run(self) -> None:
@@ -139,13 +140,17 @@ class _Conversation:
         """The duration, if it is one too many outside the limits."""
         if ms > LONGEST_MS + 1e-6:
             return ms
+        if self._simulator.strict:
+            before, self._tail = self._tail, ms if ms < SHORTEST_MS - 1e-6 else None
+            return before
         self._short = self._short + 1 if ms < SHORTEST_MS - 1e-6 else 0
-        return ms if self._short > (0 if self._simulator.strict else LENIENT_SHORT_CHUNKS) else None
+        return ms if self._short > LENIENT_SHORT_CHUNKS else None
 
     async def _control(self, text: str) -> bool:
         """Obey one message; False once the session has ended."""
         line = self._line
         line.session.texts.append(text)
+        self._tail = None
         try:
             message = orjson.loads(text)
         except ValueError:

@@ -103,10 +103,14 @@ def test_a_text_too_long_for_a_reason() -> None:
 
 @pytest.mark.parametrize("ms", [20, 49, 1001, 1200])
 def test_strict_takes_no_chunk_outside_the_limits(ms: int) -> None:
-    assert error(session([bytes(32 * ms)], strict=True)[0]) == (
+    assert error(session([bytes(32 * ms)] * 2, strict=True)[0]) == (
         3007,
         f"Input duration violation: {ms}.0 ms. Expected between 50 and 1000 ms",
     )
+
+
+def test_strict_takes_a_short_last_chunk() -> None:
+    assert session([bytes(3200), bytes(640), TERMINATE], strict=True)[0].code == 1000
 
 
 @pytest.mark.parametrize("ms", [50, 1000])
@@ -128,7 +132,7 @@ def test_lenient_lets_two_short_chunks_pass_and_no_long_one(pieces: list[int], p
 
 
 def test_the_declared_rate_counts() -> None:
-    assert error(session([bytes(3200)], "/v3/ws?sample_rate=48000", strict=True)[0])[0] == 3007  # 100 ms at 16 kHz
+    assert error(session([bytes(3200)] * 2, "/v3/ws?sample_rate=48000", strict=True)[0])[0] == 3007  # 100 ms at 16 kHz
 
 
 def test_the_transmission_rate() -> None:
