@@ -18,7 +18,7 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import orjson
 
@@ -128,15 +128,15 @@ class Stage:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    async def _listeners(self, stack: AsyncExitStack) -> list[dict[str, str]]:
+    async def _listeners(self, stack: AsyncExitStack) -> list[dict[str, Any]]:
         """Starts the simulators. Scenes with equal vendors share one."""
-        listeners: list[dict[str, str]] = []
+        listeners: list[dict[str, Any]] = []
         for scene in self.scenes:
             vendor, key = scene.dialect.vendor, _kind(scene)
             if key not in self._names:
                 self._names[key] = vendor if not any(one["name"] == vendor for one in listeners) else f"{vendor}-{len(listeners)}"
                 listeners.append({"name": self._names[key], "vendor": vendor, "listen": "127.0.0.1:0",
-                                  "upstream": await self._upstream(scene, stack)})
+                                  "upstream": await self._upstream(scene, stack), "policy": dict(scene.policy)})
         return listeners
 
     async def _upstream(self, scene: Scene, stack: AsyncExitStack) -> str:
@@ -188,7 +188,7 @@ async def _plain_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 
 
 def _kind(scene: Scene) -> str:
-    return f"{scene.dialect.vendor} {scene.upstream} {sorted(scene.vendor.items())}"
+    return f"{scene.dialect.vendor} {scene.upstream} {sorted(scene.vendor.items())} {scene.policy}"
 
 
 def demo(seconds: float, serve: bool) -> int:

@@ -43,7 +43,8 @@ LENIENT_SHORT_CHUNKS: Final = 2
 class AssemblyAISimulator(Simulator):
     """One endpoint. max_session_seconds: 3 h in reality. inactivity_seconds: stands in for the client's `inactivity_timeout`.
 
-    strict: any chunk outside 50..1000 ms (but for a short last one) and any audio more than 1.25 times real time (after 2 s) ends the session; else a third
+    strict: any chunk outside 50..1000 ms (but for a short last one) and any audio more than 1.25 times real time (after 2 s) ends the
+    session; else a third
     short chunk in a row, a long one, and audio 5 minutes ahead of real time.
     """
 

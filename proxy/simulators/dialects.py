@@ -37,7 +37,8 @@ def _as_it_is(audio: bytes) -> Said:
 class Dialect:
     """One endpoint. `scheme` stands before the key in `key_header`; `end` is the end message, None where there is none.
 
-    waits: audio is not sent before the vendor is ready for it. leaves: the client closes, once it has been told that all is done; else the vendor does. gives_up: an error ends its call.
+    waits: audio is not sent before the vendor is ready for it. leaves: the client closes, once it has been told that all is done;
+    else the vendor does. gives_up: an error ends its call.
     rate: samples a second. chunk: seconds of audio a message.
     """
 
@@ -130,6 +131,7 @@ _FLAT: Final = '{"type":"session_settings","sample_rate":24000,"channels":1,"enc
 _SETTINGS: Final = _enveloped("session_settings", {"audio": {"sample_rate": 24000, "channels": 1, "encoding": "linear16"}})
 _nextevi_on = partial(Dialect, "nextevi", scheme="Bearer ", end=None, read=_nextevi, rate=24000, waits=True, leaves=True)
 VOICE: Final = _nextevi_on("/ws/voice/voice_1795182809280_demo?config_id=config-abc123", opening=(_FLAT,))
+VOICE_BY_THE_PAGE: Final = _nextevi_on("/ws/voice/conn-page?config_id=config-abc123", opening=(_SETTINGS,))
 VOICE_AS_DOCUMENTED: Final = _nextevi_on("/ws/voice/conn-demo?config_id=config-abc123", opening=(_SETTINGS,), wrap=_base64)
 
 AVATAR: Final = Dialect(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from proxy.simulators.caller import Manner
-from proxy.simulators.dialects import AVATAR, FLUX, NOVA, SCRIPTED, UNSCRIPTED, V3, VOICE, VOICE_AS_DOCUMENTED, Dialect
+from proxy.simulators.dialects import AVATAR, FLUX, NOVA, SCRIPTED, UNSCRIPTED, V3, VOICE, VOICE_AS_DOCUMENTED, VOICE_BY_THE_PAGE, Dialect
 
 PLAINLY: Final = Manner()
 TWO_SECONDS: Final = Manner(seconds=2.0)
@@ -19,7 +19,8 @@ KEEP_ALIVE: Final = '{"type":"KeepAlive"}'
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One call. `vendor` are options of its simulator; `upstream` is where the sidecar is led instead of to one.
+    """One call. `vendor` are options of its simulator; `upstream` is where the sidecar is led instead of to one; `policy` is what its
+    listener is asked to hold to the vendor's limits.
 
     code, owner, outcome and begun_by (initiated_by) are what the report must say.
     """
@@ -33,6 +34,7 @@ class Scene:
     manner: Manner = PLAINLY
     vendor: Mapping[str, Any] = field(default_factory=dict)
     upstream: Literal["simulator", "no-such-name", "closed-port", "no-tls"] = "simulator"
+    policy: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _good(name: str, dialect: Dialect, manner: Manner = PLAINLY, **vendor: Any) -> Scene:
@@ -171,4 +173,28 @@ ELSA: Final = (
     Scene("leaves an open stream", SCRIPTED, "1000_abandoned", "client", "client", "abandoned", Manner(seconds=1.0, then="leave")),
 )
 
-SCENES: Final = DEEPGRAM + ASSEMBLYAI + NEXTEVI + SPATIUS + ELSA
+ENFORCE: Final[Mapping[str, Any]] = {"mode": "enforce"}
+
+
+def _before_and_after(name: str, dialect: Dialect, code: str, manner: Manner, policy: Mapping[str, Any] = ENFORCE,
+                      owner: str = "client") -> tuple[Scene, Scene]:
+    """The same call twice: as it is, and held to the vendor's limits before it leaves."""
+    return (Scene(f"{name}: before", dialect, code, owner, manner=manner),
+            Scene(f"{name}: after", dialect, "normal", "none", "client", "ok", manner, policy=policy))
+
+
+def _named(*rules: str) -> Mapping[str, Any]:
+    return {"rules": dict.fromkeys(rules, ENFORCE)}
+
+
+HELD: Final = (
+    *_before_and_after("20 ms pieces", V3, "3007_input_duration", Manner(seconds=2.0, chunk=0.02)),
+    *_before_and_after("1.5 s pieces", V3, "3007_input_duration", Manner(seconds=3.0, chunk=1.5)),
+    *_before_and_after("a file at once", V3, "3007_transmission_rate", Manner(seconds=4.0, pace=1000.0)),
+    *_before_and_after("1.5 MB pieces", VOICE_BY_THE_PAGE, "AUDIO_CHUNK_TOO_LARGE", Manner(seconds=31.25, chunk=31.25, pace=1000.0),
+                       _named("chunk_bytes")),
+    *_before_and_after("200 pieces a second", VOICE_BY_THE_PAGE, "RATE_LIMITED", Manner(seconds=4.0, chunk=0.005),
+                       _named("audio_chunk_rate", "message_rate"), "operator"),
+)
+
+SCENES: Final = DEEPGRAM + ASSEMBLYAI + NEXTEVI + SPATIUS + ELSA + HELD

@@ -48,6 +48,14 @@ def test_chunks_in_a_second(chunk: float, agrees: str, measured: float) -> None:
     assert got.evidence.measured == pytest.approx(measured, abs=2)
 
 
+def test_one_too_many_within_the_first_second_is_one_too_many_whatever_our_lag() -> None:
+    got = message_rate(case(call(chunks_per_second=50).talk(0.51, chunk=0.01).tick(lag=0.1)))
+    assert (got.agrees if got else None, got.evidence.measured if got else None) == ("yes", 51)
+    heaped = message_rate(case(call(chunks_per_second=50).talk(0.51, chunk=0.01).tick(lag=0.8)))
+    assert heaped is not None
+    assert heaped.agrees == "cannot_tell"
+
+
 def test_chunks_that_may_have_come_in_a_heap() -> None:
     got = message_rate(case(call(chunks_per_second=50).talk(5, chunk=0.03).tick(lag=0.8)))
     assert got is not None
