@@ -8,13 +8,14 @@ frames mean for a session is read elsewhere (wire, sides).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import lcm
 from typing import Final
 
-from proxy.core.audio import HEAD_BYTES
-from proxy.core.wire import FIN, OP_CLOSE, unmask
+from proxy.core.wire import FIN, LARGEST_CONTROL, OP_BINARY, OP_CLOSE, OP_CONTINUATION, OP_PONG, RSV, RSV1, unmask
 
 MASKED: Final = 0x80
-LARGEST_HEADER: Final = 14
+MASK_BYTES: Final = 4
+_RESERVED: Final = RSV & ~RSV1
 
 
 class BrokenError(Exception):
@@ -23,86 +24,125 @@ class BrokenError(Exception):
 
 @dataclass(slots=True)
 class Frame:
-    """One whole frame as it came. `payload` is masked still."""
+    """One whole frame as it came. `payload` is masked still; `head` ends with the mask."""
 
-    raw: bytes
-    first: int
-    mask: bytes
-    start: int
+    head: bytes
+    payload: bytes
 
     @property
-    def payload(self) -> bytes:
-        return self.raw[self.start :]
-
-    @property
-    def head(self) -> bytes:
-        """The beginning of the payload, unmasked."""
-        return unmask(self.raw[self.start : self.start + HEAD_BYTES], self.mask)
-
-    @property
-    def plain(self) -> bytes:
-        """The payload, unmasked."""
-        return unmask(self.raw[self.start :], self.mask)
-
-    @property
-    def length(self) -> int:
-        return len(self.raw) - self.start
+    def first(self) -> int:
+        return self.head[0]
 
     @property
     def opcode(self) -> int:
-        return self.first & 0x0F
+        return self.head[0] & 0x0F
 
+    @property
+    def mask(self) -> bytes:
+        return self.head[-MASK_BYTES:] if self.head[1] & MASKED else b""
 
-def header(data: bytes | bytearray) -> tuple[int, int] | None:
-    """Lengths of header and payload of the frame that `data` begins with; None where that is not all there."""
-    if len(data) < 2:
-        return None
-    length, start = data[1] & 0x7F, 2
-    if length > 125:
-        start = 4 if length == 126 else 10
-        if len(data) < start:
-            return None
-        length = int.from_bytes(data[2:start], "big")
-    if data[1] & MASKED:
-        start += 4
-    return start, length
+    @property
+    def size(self) -> int:
+        return len(self.head) + len(self.payload)
+
+    def plain(self, most: int | None = None) -> bytes:
+        """The payload, or its first `most` bytes, unmasked."""
+        return unmask(self.payload[:most], self.mask)
 
 
 class Cutter:
-    """Bytes in, whole frames out. `rest` is what waits for the remainder of its frame."""
+    """Bytes in, whole frames out."""
 
-    __slots__ = ("rest",)
+    __slots__ = ("_at", "_data", "_need", "_rest")
 
     def __init__(self) -> None:
-        self.rest = bytearray()
+        self._data = b""
+        self._at = 0  # where in it the next frame begins
+        self._rest = bytearray()  # a frame that is not whole: what comes is added, and looked at when it may be
+        self._need = 2  # bytes until there is something to see
+
+    def add(self, data: bytes) -> None:
+        """To be read at once, until there is no more `next`."""
+        if self._rest:
+            self._rest += data
+        else:
+            self._data, self._at = data, 0
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes wait for the remainder of their frame."""
+        return len(self._rest) + len(self._data) - self._at
 
     def next(self, largest: int) -> Frame | None:
-        """The next whole frame, None where there is none yet. Raises BrokenError for one that is larger than `largest` bytes."""
-        found = header(self.rest)
-        if found is None:
-            return None
-        start, length = found
-        if start + length > largest:
-            raise BrokenError("large")
-        if len(self.rest) < start + length:
-            return None
-        raw = bytes(self.rest[: start + length])
-        del self.rest[: start + length]
-        if raw[0] & 0x0F >= OP_CLOSE and (length > 125 or not raw[0] & FIN):
-            raise BrokenError("control")
-        return Frame(raw, raw[0], raw[start - 4 : start] if raw[1] & MASKED else b"", start)
+        """The next whole frame, None where there is none yet. Raises BrokenError, and takes nothing, where there will be none.
+
+        largest: bytes of a frame. What comes in many chunks is put together once.
+        """
+        if self._rest:
+            if len(self._rest) < self._need:
+                return None
+            self._data, self._at, self._rest = bytes(self._rest), 0, bytearray()
+        data, at = self._data, self._at
+        while len(data) - at >= self._need:
+            header = _header(data, at)
+            if isinstance(header, int):
+                self._need = header
+                continue
+            start, length = header
+            _check(data[at], start, length, largest)
+            end = at + start + length
+            if len(data) < end:
+                self._need = start + length
+                break
+            self._at, self._need = end, 2
+            return Frame(data[at : at + start], data[at + start : end])
+        self._rest, self._data, self._at = bytearray(data[at:]), b"", 0
+        return None
+
+    def take(self) -> bytes:
+        """All that waits."""
+        rest = bytes(self._rest) + self._data[self._at :]
+        self._data, self._at, self._rest, self._need = b"", 0, bytearray(), 2
+        return rest
+
+
+def _header(data: bytes, at: int) -> tuple[int, int] | int:
+    """Lengths of header and payload of the frame that begins at `at`; how many bytes it takes to tell, where these are not there."""
+    length, start = data[at + 1] & 0x7F, 2
+    if length > 125:
+        start = 4 if length == 126 else 10
+        if len(data) < at + start:
+            return start
+        length = int.from_bytes(data[at + 2 : at + start], "big")
+    return (start + MASK_BYTES if data[at + 1] & MASKED else start), length
+
+
+def _check(first: int, start: int, length: int, largest: int) -> None:
+    """What the gate can follow (RFC 6455, 5.2). Which frames may follow each other is not checked here."""
+    opcode = first & 0x0F
+    if start + length > largest:
+        raise BrokenError("large")
+    if first & _RESERVED or OP_BINARY < opcode < OP_CLOSE or opcode > OP_PONG:
+        raise BrokenError("reserved")
+    if first & RSV1 and (opcode >= OP_CLOSE or opcode == OP_CONTINUATION):
+        raise BrokenError("reserved")
+    if opcode >= OP_CLOSE and (length > LARGEST_CONTROL or not first & FIN):
+        raise BrokenError("control")
+
+
+def head(first: int, size: int, mask: bytes) -> bytes:
+    """A frame's header for a payload of `size` bytes; without a mask as a server sends it."""
+    flag = MASKED if mask else 0
+    if size < 126:
+        return bytes((first, flag | size)) + mask
+    if size < 65536:
+        return bytes((first, flag | 126)) + size.to_bytes(2, "big") + mask
+    return bytes((first, flag | 127)) + size.to_bytes(8, "big") + mask
 
 
 def made(first: int, payload: bytes, mask: bytes) -> bytes:
     """A frame. `payload` is masked already, with `mask`; an empty mask makes a frame as a server sends it."""
-    size, flag = len(payload), MASKED if mask else 0
-    if size < 126:
-        head = bytes((first, flag | size))
-    elif size < 65536:
-        head = bytes((first, flag | 126)) + size.to_bytes(2, "big")
-    else:
-        head = bytes((first, flag | 127)) + size.to_bytes(8, "big")
-    return head + mask + payload
+    return head(first, len(payload), mask) + payload
 
 
 def masked(payload: bytes, mask: bytes) -> bytes:
@@ -110,9 +150,26 @@ def masked(payload: bytes, mask: bytes) -> bytes:
     return unmask(payload, mask)
 
 
-def joined(payload: bytes, mask: bytes, more: bytes, other: bytes) -> bytes:
-    """Two masked payloads as one, under the mask of the first."""
-    turn = len(payload) % 4
-    turned = mask[turn:] + mask[:turn]
-    difference = bytes(a ^ b for a, b in zip(turned, other, strict=True)) if mask and other else turned or other
-    return payload + unmask(more, difference)
+def remasked(payload: bytes, mask: bytes, onto: bytes, length: int) -> bytes:
+    """A payload under `mask`, as it continues one of `length` bytes that is under the mask `onto`; either may be empty."""
+    turn = length % MASK_BYTES
+    onto = onto[turn:] + onto[:turn]
+    if onto == mask:
+        return payload
+    difference = bytes(a ^ b for a, b in zip(onto, mask, strict=True)) if onto and mask else onto or mask
+    return unmask(payload, difference)
+
+
+def pieces(length: int, most: int, block: int) -> list[int]:
+    """Lengths of nearly equal pieces of up to `most` bytes: as few as it takes.
+
+    They are cut at whole samples of `block` bytes and at multiples of the mask's four; one that small may have to be larger than `most`.
+    """
+    unit = lcm(block, MASK_BYTES)
+    units, rest = divmod(length, unit)
+    room = max(most // unit, 1)
+    count = max(1, -(-length // (room * unit)))
+    each, more = divmod(units, count)
+    sizes = [(each + 1) * unit] * more + [each * unit] * (count - more)
+    sizes[-1] += rest
+    return [size for size in sizes if size]

@@ -1,382 +1,296 @@
 """The gate: holds a client's traffic to the vendor's limits before it leaves.
 
-Owns what may go when, and in which pieces; bytes and a clock reading in, bytes and a time to be woken out. The audio that goes out
-is the audio that came in, in its order; text keeps its place among it, pings overtake what is held. It makes no frame that did
-not come, but for cutting audio that is too long and joining audio that is too short. Anything that it cannot read makes it let go of
-all that it holds and stay off.
+Owns what may go when; bytes and a clock reading in, bytes and a time to be woken out. The audio that goes out is the audio that came
+in, in its order; text keeps its place among it, pings overtake what is held. It makes no frame that did not come, but for cutting
+audio that is too long and joining audio that is too short (shaping). Anything that it cannot read makes it let go of all that it
+holds and stay off.
 
-    bytes -> whole messages -> cut | join -> queue -> when they are due -> bytes
+    bytes -> whole messages (assembly, meter) -> cut | join (shaping) -> queue (held) -> when they are due (schedule) -> bytes
 
+Audio that is too short waits at the end of the queue, for more or until its time is up; whatever else comes sends it on its way.
 One chunk of the network that is one audio frame like the last one, and that may go at once, goes as it is, for the price of a few
 comparisons and additions.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from math import ceil, inf
+from math import inf
 from typing import Final
 
-from proxy.core.frames import BrokenError, Cutter, Frame, joined, made
+from proxy.core.assembly import Assembly
+from proxy.core.deflate import Inflater
+from proxy.core.frames import BrokenError, Frame
+from proxy.core.held import Done, Held, Unit, as_it_came, pieces_of
 from proxy.core.meter import Measured, Meter
-from proxy.core.pacing import Pacer, Window
-from proxy.core.policy import Action, Bounds, Rule
-from proxy.core.wire import FIN, OP_BINARY, OP_CLOSE, OP_CONTINUATION, RSV1, WHOLE_BINARY
+from proxy.core.pacing import ROUNDING
+from proxy.core.policy import Action, Bounds, Policy, Rule, bounds
+from proxy.core.schedule import Schedule
+from proxy.core.shaping import Shaper
+from proxy.core.vendor import CompiledEndpoint, Request
+from proxy.core.wire import OP_CLOSE, WHOLE_BINARY
 
 HELD_SECONDS: Final = 300.0
 HELD_BYTES: Final = 32 << 20
 CLOSE_SECONDS: Final = 5.0
 """How long a close may wait for the audio before it."""
-RATE_MARGIN: Final = 0.95
-"""The share of a published rate that is used: what leaves here evenly may arrive less so."""
 NO_RUN: Final = -1
-_EPSILON: Final = 1e-9
+
+TOUCHING: Final = frozenset({
+    Rule.PACE, Rule.CHUNK_DURATION, Rule.CHUNK_BYTES, Rule.MESSAGE_RATE, Rule.AUDIO_CHUNK_RATE, Rule.AUDIO_FORMAT, Rule.MESSAGE_SHAPE,
+})
+"""The rules that take a gate."""
+RATES: Final = (Rule.MESSAGE_RATE, Rule.AUDIO_CHUNK_RATE)
 
 
-@dataclass(slots=True)
-class Unit:
-    """What goes out in one piece. `seconds` of audio, None for everything else; `came` when the first of it came."""
+def gate_for(policy: Policy, endpoint: CompiledEndpoint | None, request: Request, inflater: Inflater | None,
+             delayed: Callable[[float], None] = lambda seconds: None) -> Gate | None:
+    """A session's gate; None where no rule is enforced that has to look at what the client sends.
 
-    raw: bytes
-    came: float
-    seconds: float | None = None
-    mask: bytes = b""
-    payload: bytes = b""
-    """Masked, of bare audio alone: it may be joined."""
-    is_close: bool = False
-
-
-@dataclass(slots=True)
-class Done:
-    """What was done to the traffic."""
-
-    actions: dict[tuple[Rule, Action], int] = field(default_factory=dict)
-    delay_max: float = 0.0
-    cut_seconds: float = 0.0
-    """Audio that never left, because the session ended first."""
-
-    def count(self, rule: Rule, action: Action) -> None:
-        self.actions[rule, action] = self.actions.get((rule, action), 0) + 1
+    inflater: the gate's own, where compression was agreed on. delayed: is told the seconds that each held piece waited.
+    """
+    if endpoint is None:
+        return None
+    numbers = bounds(policy.rules, endpoint.spec.limits)
+    given = {
+        Rule.CHUNK_DURATION: numbers.chunk_min or numbers.chunk_max,
+        Rule.CHUNK_BYTES: numbers.chunk_bytes,
+        Rule.MESSAGE_RATE: numbers.messages_per_minute,
+        Rule.AUDIO_CHUNK_RATE: numbers.chunks_per_second,
+    }
+    enforced = frozenset(rule for rule in TOUCHING if policy.enforces(rule) and given.get(rule, True))
+    return Gate(enforced, numbers, Meter(endpoint, request, inflater), delayed) if enforced else None
 
 
 class Gate:
-    """One session's. `enforced` are the rules that act; `delayed` is told the seconds that a held piece waited."""
+    """One session's. `enforced` are the rules that act."""
 
     __slots__ = (
-        "_block", "_bounds", "_chunks", "_compressed", "_cutter", "_deadline", "_delayed", "_enforced", "_largest", "_message", "_messages",
-        "_meter", "_opcode", "_pacer", "_queue", "_run_head", "_run_seconds", "_run_size", "_short", "_short_due", "done", "held_bytes",
-        "held_seconds", "off", "refusal", "wake_at",
+        "_assembly", "_deadline", "_enforced", "_held", "_holder", "_is_closed", "_is_over", "_meter", "_run_head", "_run_seconds",
+        "_run_size", "_schedule", "_shaper", "_wait", "done", "off", "refusal", "wake_at", "why_off",
     )
 
-    def __init__(self, enforced: frozenset[Rule], bounds: Bounds, meter: Meter,
+    def __init__(self, enforced: frozenset[Rule], numbers: Bounds, meter: Meter,
                  delayed: Callable[[float], None] = lambda seconds: None) -> None:
-        self._enforced, self._bounds, self._meter, self._delayed = enforced, bounds, meter, delayed
-        self._cutter = Cutter()
-        self._pacer = Pacer(bounds.rate, bounds.lead, bounds.credit) if Rule.PACE in enforced else None
-        self._messages = self._window(Rule.MESSAGE_RATE, bounds.messages_per_minute, 60.0)
-        self._chunks = self._window(Rule.AUDIO_CHUNK_RATE, bounds.chunks_per_second, 1.0)
-        self._queue: deque[Unit] = deque()
-        self._short: Unit | None = None  # audio that is too short to go
-        self._short_due = inf
-        self._message: list[Frame] = []  # the frames of a message that is not whole
+        self._enforced, self._meter, self._wait = enforced, meter, numbers.chunk_wait
+        self._assembly, self._held = Assembly(), Held()
+        self._shaper, self._schedule = Shaper(enforced, numbers), Schedule(enforced, numbers)
+        self._holder = Rule.PACE  # what the first of the queue waits for, or last waited for
         self._deadline = inf  # of a close that waits
-        self._run_size, self._run_head, self._run_seconds = NO_RUN, b"", 0.0
-        self.held_bytes = 0
-        self.held_seconds = 0.0
+        self._is_closed = False  # a close has come: what follows is no longer frames (RFC 6455 section 1.4)
+        self._is_over = False  # nothing more will come
+        self._run_size, self._run_head, self._run_seconds = NO_RUN, b"", 0.0  # of the last frame, while nothing is held
         self.wake_at: float | None = None
         self.off = False
+        self.why_off: str | None = None
         self.refusal: tuple[Rule, str] | None = None
-        self.done = Done()
-
-    def _window(self, rule: Rule, most: float | None, seconds: float) -> Window | None:
-        return Window(most * RATE_MARGIN, seconds) if rule in self._enforced and most is not None else None
+        self.done = Done(delayed)
 
     # What the shell calls
 
     def feed(self, data: bytes, now: float) -> bytes:
-        """Bytes from the client. Gives back what leaves now."""
-        if (len(data) == self._run_size and data.startswith(self._run_head) and not self._queue and not self._cutter.rest
-                and not self._message and (self._pacer is None or self._pacer.passes(self._run_seconds, now))):
+        """Bytes from the client. Gives back what leaves now. Never raises: what it cannot follow it lets go."""
+        if len(data) == self._run_size and data.startswith(self._run_head) and self._schedule.at_once(self._run_seconds, now):
             return data
         if self.off:
             return data
         if self.refusal is not None:
             return b""
-        self._cutter.rest += data
-        out = b""
-        try:
-            while self.refusal is None and (frame := self._cutter.next(HELD_BYTES)) is not None:
-                out += self._frame(frame, now)
-        except BrokenError:
-            return out + self.let_go()
-        if self._meter.failed:
-            return out + self.let_go()
-        return out + self.release(now)
+        self._assembly.add(data)
+        out = self._try(self._take_in, now)
+        if self._held.units or self._assembly.waiting:
+            self._run_size = NO_RUN
+        return out
 
     def release(self, now: float) -> bytes:
-        """What leaves now of what was held."""
-        if now >= self._short_due - _EPSILON:
-            self._flush_short()
-        if now >= self._deadline - _EPSILON:
-            self._cut_off()
-        out = []
-        due = inf
-        while self._queue:
-            unit = self._queue[0]
-            due = self._due(unit, now)
-            if due > now + _EPSILON:
-                break
-            out.append(self._go(self._queue.popleft(), now))
-            due = inf
-        wake = min(due, self._short_due, self._deadline)
-        self.wake_at = wake if wake < inf else None
-        return b"".join(out)
+        """What leaves now of what was held. Never raises."""
+        return self._try(self._release, now)
 
-    def let_go(self) -> bytes:
-        """Everything that is held, as it stands; from now on the gate does nothing."""
-        self.off = True
-        self._run_size = NO_RUN
-        self._flush_short()
-        held = b"".join(unit.raw for unit in self._queue) + b"".join(frame.raw for frame in self._message) + bytes(self._cutter.rest)
-        self._queue.clear()
-        self._message.clear()
-        self._cutter.rest.clear()
-        self.held_bytes, self.held_seconds, self.wake_at = 0, 0.0, None
-        return held
+    def let_go(self, why: str = "inspection") -> bytes:
+        """Everything that is held, as it stands, from a frame's beginning; from now on the gate does nothing."""
+        if self.off:
+            return b""
+        self.off, self.why_off = True, why
+        self._run_size, self.wake_at, self._deadline = NO_RUN, None, inf
+        held = [part for unit in self._held.clear() for part in unit.leave()]
+        return b"".join(held) + self._assembly.take()
 
     def finish(self, now: float, whole: bool) -> None:
         """Nothing more will come: what is held goes within the bound of a close. `whole`: not what there is of a cut message."""
-        rest = b"".join(frame.raw for frame in self._message) + bytes(self._cutter.rest)
-        self._message.clear()
-        self._cutter.rest.clear()
-        self._flush_short()
-        if rest and not whole:
-            self._push_other(Unit(rest, now))
+        self._is_over = True
+        self._run_size = NO_RUN
+        if whole:
+            self._assembly.take()
+        else:
+            self._push_rest(now)
         self._deadline = min(self._deadline, now + CLOSE_SECONDS)
         self.wake_at = now
 
     @property
     def empty(self) -> bool:
-        return not self._queue and self._short is None
+        """Whether nothing waits that could go."""
+        return not self._held.units
+
+    @property
+    def held_seconds(self) -> float:
+        return self._held.seconds
+
+    @property
+    def held_bytes(self) -> int:
+        """All that is held, a message that is not whole included, with what it costs to hold it."""
+        return self._held.bytes + self._assembly.waiting
 
     @property
     def is_full(self) -> bool:
-        """Whether no more should be read from the client."""
-        return self.held_seconds > HELD_SECONDS or self.held_bytes + len(self._cutter.rest) > HELD_BYTES
+        """Whether no more should be read from the client, until something has gone."""
+        return self._held.seconds > HELD_SECONDS or self.held_bytes > HELD_BYTES
 
-    # From frames to units
+    def _try(self, step: Callable[[list[bytes], float], None], now: float) -> bytes:
+        """What leaves in a step; everything, where it fails."""
+        out: list[bytes] = []
+        try:
+            step(out, now)
+        except BrokenError as error:
+            out.append(self.let_go(str(error)))
+        except Exception:  # a fault of ours must not cost anybody the call
+            out.append(self.let_go("inspection"))
+        return b"".join(out)
 
-    def _frame(self, frame: Frame, now: float) -> bytes:
-        if frame.opcode >= OP_CLOSE:
-            if frame.opcode != OP_CLOSE:
-                # Pings and pongs wait for nobody (RFC 6455, 5.4), and what goes out are whole messages.
-                return self.release(now) + frame.raw
-            self._push_other(Unit(frame.raw, now, is_close=True))
-            self._deadline = now + CLOSE_SECONDS
-            return b""
-        if (frame.opcode == OP_CONTINUATION) != bool(self._message) or frame.opcode > OP_BINARY:
-            self._cutter.rest[:0] = frame.raw
-            raise BrokenError("order")
-        self._message.append(frame)
-        if frame.first & FIN:
-            frames, self._message = self._message, []
-            self._whole(frames, now)
-        elif sum(len(one.raw) for one in self._message) > HELD_BYTES:
-            raise BrokenError("large")
-        return b""
+    # From bytes to pieces
 
-    def _whole(self, frames: list[Frame], now: float) -> None:
-        first = frames[0]
-        single = len(frames) == 1
-        bare = single and first.first == WHOLE_BINARY and self._meter.bare and first.length > 0
-        if bare:
-            measured = self._meter.samples(first.length, first.head)
+    def _take_in(self, out: list[bytes], now: float) -> None:
+        """All messages that are whole. Raises where it cannot go on; what is to blame has not been taken then."""
+        self._run_size = NO_RUN
+        while not self._is_closed and (frames := self._assembly.next()) is not None:
+            self._run_size = NO_RUN
+            first = frames[0]
+            if first.opcode < OP_CLOSE:
+                measured = self._meter.measure(frames)
+                self.refusal = next((wrong for wrong in measured.wrong if wrong[0] in self._enforced), None)
+                if self.refusal is not None:
+                    self._refuse(self.refusal[0], out, now)
+                    return
+                self._whole(frames, measured, now)
+                self._assembly.taken()
+            elif first.opcode != OP_CLOSE:
+                self._release(out, now)
+                out += (first.head, first.payload)  # waits for nobody (RFC 6455, 5.4); what goes out are whole messages
+            else:
+                self._is_closed = True
+                self._deadline = now + CLOSE_SECONDS
+                self._held.push(Unit([first.head, first.payload], now, first.size, is_free=True))
+        if self._is_closed:
+            self._push_rest(now)
+        self._release(out, now)
+
+    def _push_rest(self, now: float) -> None:
+        rest = self._assembly.take()
+        if rest:
+            self._held.push(Unit([rest], now, len(rest), is_free=True))
+
+    def _refuse(self, rule: Rule, out: list[bytes], now: float) -> None:
+        """What may go still goes; nothing after that."""
+        self.done.count(rule, Action.REFUSED)
+        self._release(out, now)
+        self.done.cut_seconds += self._held.seconds
+        self._held.clear()
+        self._assembly.take()
+        self.wake_at, self._deadline = None, inf
+
+    def _whole(self, frames: list[Frame], measured: Measured, now: float) -> None:
+        """A message. One frame of bare samples may be joined to what waits for more, and be cut; all else stays as it is."""
+        frame = frames[0]
+        single = frame.first == WHOLE_BINARY
+        if single and measured.bare:
+            alike = self._bare(frame, measured.seconds or 0.0, now)
         else:
-            payload = first.plain if single else b"".join(frame.plain for frame in frames)
-            measured = self._meter.read(first.opcode, payload, bool(first.first & RSV1))
-        if self._refuses(measured):
-            return
-        raw = first.raw if single else b"".join(frame.raw for frame in frames)
-        if measured.seconds is None:
-            self._push_other(Unit(raw, now))
-        elif bare:
-            self._bare(first, measured.seconds, now)
-        else:
-            self._push(Unit(raw, now, measured.seconds))
+            parts = [part for frame in frames for part in (frame.head, frame.payload)]
+            self._held.push(Unit(parts, now, sum(map(len, parts)), measured.seconds, measured.audio))
+            alike = single and measured.alike
+        if alike:
+            self._run_size, self._run_seconds = frame.size, measured.seconds or 0.0
+            self._run_head = frame.head[: len(frame.head) - len(frame.mask)]
 
-    def _refuses(self, measured: Measured) -> bool:
-        for rule, wrong in ((Rule.AUDIO_FORMAT, measured.wrong_format), (Rule.MESSAGE_SHAPE, measured.wrong_shape)):
-            if wrong is not None and rule in self._enforced:
-                self.refusal = (rule, wrong)
-                self.done.count(rule, Action.REFUSED)
-                return True
+    def _bare(self, frame: Frame, seconds: float, now: float) -> bool:
+        """Whether it stays as it is."""
+        units = self._held.units
+        if joins := bool(units) and self._is_short(units[-1]):
+            unit = self._held.last()
+            unit.append(frame.payload, frame.mask, seconds)
+            self.done.count(Rule.CHUNK_DURATION, Action.COALESCED)
+        else:
+            unit = as_it_came(frame, seconds, now)
+        cut = self._shaper.cut(unit.seconds or 0.0, unit.samples, self._meter.audio_format)
+        if cut is None:
+            self._held.push(unit)
+            return not joins and not self._is_short(unit)
+        self.done.count(cut.rule, Action.SPLIT)
+        for piece in pieces_of(unit, cut.sizes, now):
+            self._held.push(piece)
         return False
 
-    def _bare(self, frame: Frame, seconds: float, now: float) -> None:
-        """A frame of bare samples: as it is, cut, or joined with others."""
-        size = self._piece(frame.length, seconds)
-        if size is None and not self._is_short(seconds) and self._short is None and not self._joins():
-            self._run_size, self._run_head, self._run_seconds = self._run_of(frame, seconds)
-            self._push(Unit(frame.raw, now, seconds, frame.mask, frame.payload))
-            return
-        self._run_size = NO_RUN
-        payload = frame.payload
-        step = size or len(payload)
-        for at in range(0, len(payload), step):
-            self._join(payload[at : at + step], frame.mask, now)
+    # From pieces to bytes
 
-    def _run_of(self, frame: Frame, seconds: float) -> tuple[int, bytes, float]:
-        """Frames like this one go the short way, where nothing but the pace may hold them."""
-        if self._messages is not None or self._chunks is not None:
-            return NO_RUN, b"", 0.0
-        return len(frame.raw), frame.raw[: frame.start - len(frame.mask)], seconds
-
-    def _piece(self, length: int, seconds: float) -> int | None:
-        """Bytes of each piece, where a frame is too long: as many equal ones as it takes, so that none is too short."""
-        pieces, rule = 1, None
-        longest, most = self._bounds.chunk_max, self._bounds.chunk_bytes
-        if longest is not None and Rule.CHUNK_DURATION in self._enforced and seconds > longest + _EPSILON:
-            pieces, rule = ceil(seconds / longest - _EPSILON), Rule.CHUNK_DURATION
-        if most is not None and Rule.CHUNK_BYTES in self._enforced and length > most and ceil(length / most) > pieces:
-            pieces, rule = ceil(length / most), Rule.CHUNK_BYTES
-        if rule is None:
-            return None
-        self.done.count(rule, Action.SPLIT)
-        step = _aligned(ceil(length / pieces), self._meter.audio_format.block)
-        while rule is Rule.CHUNK_BYTES and most is not None and step > most:
-            step -= _unit(self._meter.audio_format.block)
-        rate = self._meter.audio_format.bytes_per_second
-        while longest is not None and rate and Rule.CHUNK_DURATION in self._enforced and step / rate > longest + _EPSILON:
-            step -= _unit(self._meter.audio_format.block)
-        return max(step, _unit(self._meter.audio_format.block))
-
-    def _is_short(self, seconds: float) -> bool:
-        shortest = self._bounds.chunk_min
-        return shortest is not None and Rule.CHUNK_DURATION in self._enforced and seconds < shortest - _EPSILON
-
-    def _joins(self) -> bool:
-        """Whether audio waits at the queue's end for its turn in a rate of messages: what comes may go with it."""
-        return bool(self._queue) and bool(self._queue[-1].payload) and (self._messages is not None or self._chunks is not None)
-
-    def _join(self, payload: bytes, mask: bytes, now: float) -> None:
-        seconds = len(payload) / (self._meter.audio_format.bytes_per_second or inf)
-        if self._short is None and self._joins() and self._fits(self._queue[-1], len(payload), seconds):
-            unit = self._queue.pop()
-            self._forget(unit)
-            self.done.count(Rule.AUDIO_CHUNK_RATE if self._chunks is not None else Rule.MESSAGE_RATE, Action.COALESCED)
-            self._push(_more(unit, payload, mask, seconds))
-            return
-        unit = Unit(b"", now, seconds, mask, payload)
-        if self._short is not None:
-            if not self._fits(self._short, len(payload), seconds):
-                self._flush_short()
-            else:
-                unit, self._short = self._short, None
-                self._forget(unit)
-                unit = _more(unit, payload, mask, seconds)
-                self.done.count(Rule.CHUNK_DURATION, Action.COALESCED)
-        unit.raw = made(WHOLE_BINARY, unit.payload, unit.mask)
-        assert unit.seconds is not None
-        if not self._is_short(unit.seconds):
-            self._short_due = inf
-            self._push(unit)
-            return
-        self._short = unit
-        self._short_due = unit.came + self._bounds.chunk_wait
-        self.held_seconds += unit.seconds
-        self.held_bytes += len(unit.raw)
-
-    def _fits(self, unit: Unit, length: int, seconds: float) -> bool:
-        """Whether so much more keeps a piece within the limits."""
-        longest, most = self._bounds.chunk_max, self._bounds.chunk_bytes
-        if longest is not None and (unit.seconds or 0.0) + seconds > longest + _EPSILON:
-            return False
-        return most is None or len(unit.payload) + length <= most
-
-    def _flush_short(self) -> None:
-        if self._short is not None:
-            unit, self._short, self._short_due = self._short, None, inf
-            self._queue.append(unit)
-
-    # The queue
-
-    def _push_other(self, unit: Unit) -> None:
-        """Anything but audio keeps its place: short audio before it goes as it is."""
-        self._flush_short()
-        self._run_size = NO_RUN if self._queue else self._run_size
-        self._push(unit)
-
-    def _push(self, unit: Unit) -> None:
-        self._queue.append(unit)
-        self.held_bytes += len(unit.raw)
-        self.held_seconds += unit.seconds or 0.0
-
-    def _forget(self, unit: Unit) -> None:
-        self.held_bytes -= len(unit.raw)
-        self.held_seconds = max(0.0, self.held_seconds - (unit.seconds or 0.0))
+    def _release(self, out: list[bytes], now: float) -> None:
+        units, due = self._held.units, inf
+        while units:
+            due = self._due(units[0], now)
+            if due > now + ROUNDING:
+                break
+            self._go(out, now)
+        if now >= self._deadline - ROUNDING:
+            self._cut_off(out, now)
+        if not units:
+            due = self._deadline = inf
+        wake = min(due, self._deadline)
+        self.wake_at = wake if wake < inf else None
 
     def _due(self, unit: Unit, now: float) -> float:
-        if unit.is_close:
+        """When the first of the queue may go; notes what it waits for."""
+        if unit.is_free:
             return now
-        due = now
-        if self._messages is not None:
-            due = max(due, self._messages.due(now))
-        if unit.seconds is not None:
-            if self._chunks is not None:
-                due = max(due, self._chunks.due(now))
-            if self._pacer is not None:
-                due = max(due, self._pacer.due(unit.seconds, now))
+        due, rule = self._schedule.due(unit.seconds, unit.is_audio, unit.came < now - ROUNDING, now)
+        if self._is_short(unit) and len(self._held.units) == 1 and not self._is_over and unit.came + self._wait > due:
+            due, rule = unit.came + self._wait, Rule.CHUNK_DURATION
+        if rule is not None:
+            unit.held_by = self._holder = rule
         return due
 
-    def _go(self, unit: Unit, now: float) -> bytes:
-        self._forget(unit)
-        if self._messages is not None and not unit.is_close:
-            self._messages.spend(now)
-        if unit.seconds is not None:
-            if self._chunks is not None:
-                self._chunks.spend(now)
-            if self._pacer is not None:
-                self._pacer.spend(unit.seconds, now)
+    def _is_short(self, unit: Unit) -> bool:
+        """Whether it would rather go with more."""
+        return unit.samples > 0 and self._shaper.is_short(unit.seconds or 0.0)
+
+    def _go(self, out: list[bytes], now: float) -> None:
+        unit = self._held.first()
+        if not unit.is_free:
+            self._schedule.count(unit.is_audio, now)
+        if unit.samples and self._schedule.windows:
+            self._gather(unit, now)
+        self._schedule.spend(unit.seconds, now)
+        self._leave(unit, out, now)
+
+    def _gather(self, unit: Unit, now: float) -> None:
+        """Takes along what is there, where one has waited for its turn, or the next one would have to."""
+        units = self._held.units
+        while units and units[0].samples:
+            rule = unit.held_by if unit.held_by in RATES else self._schedule.full(now)
+            seconds = (unit.seconds or 0.0) + (units[0].seconds or 0.0)
+            fits = self._shaper.fits(seconds, unit.samples + units[0].samples)
+            if rule is None or not fits or not self._schedule.has_time_for(seconds, now):
+                return
+            unit.absorb(self._held.first())
+            self.done.count(rule, Action.COALESCED)
+
+    def _leave(self, unit: Unit, out: list[bytes], now: float) -> None:
+        out += unit.leave()
         waited = now - unit.came
-        if waited > _EPSILON:
-            self._delayed(waited)
-            self.done.delay_max = max(self.done.delay_max, waited)
-            self.done.count(self._held_by(unit), Action.DELAYED)
-        if unit.is_close:
-            self._deadline = inf
-        return unit.raw
+        if waited > ROUNDING:
+            self.done.waited(waited, unit.held_by or self._holder)
 
-    def _held_by(self, unit: Unit) -> Rule:
-        if self._pacer is not None and unit.seconds is not None:
-            return Rule.PACE
-        if self._messages is not None:
-            return Rule.MESSAGE_RATE
-        return Rule.AUDIO_CHUNK_RATE if self._chunks is not None else Rule.CHUNK_DURATION
-
-    def _cut_off(self) -> None:
-        """The bound of a close is over: audio before it is dropped, and counted."""
-        self._flush_short()
-        self._deadline = inf
-        kept = [unit for unit in self._queue if unit.seconds is None]
-        for unit in self._queue:
-            if unit.seconds is not None:
+    def _cut_off(self, out: list[bytes], now: float) -> None:
+        """The bound of a close is over: audio before it is dropped, and counted; all else goes."""
+        for unit in self._held.clear():
+            if unit.seconds is None:
+                self._leave(unit, out, now)
+            else:
                 self.done.cut_seconds += unit.seconds
-                self._forget(unit)
-        self._queue = deque(kept)
-
-
-def _more(unit: Unit, payload: bytes, mask: bytes, seconds: float) -> Unit:
-    whole = joined(unit.payload, unit.mask, payload, mask)
-    return Unit(made(WHOLE_BINARY, whole, unit.mask), unit.came, (unit.seconds or 0.0) + seconds, unit.mask, whole)
-
-
-def _unit(block: int) -> int:
-    """Where a frame may be cut: at whole samples, and at multiples of the mask's four bytes."""
-    return block * 4 if block % 4 else block
-
-
-def _aligned(length: int, block: int) -> int:
-    unit = _unit(block)
-    return ceil(length / unit) * unit

@@ -11,6 +11,14 @@ from collections import deque
 from typing import Final
 
 ROUNDING: Final = 1e-9
+MARGIN: Final = 0.95
+"""The share of a published window that is used: what leaves here evenly may arrive less so."""
+FREE: Final = 0.5
+"""The share of a window that may be used up at any speed; what is left of it after that is spread over the time until there is more."""
+EVEN: Final = 0.8
+"""Then they are at least so much of the window's even spacing apart,"""
+TOGETHER: Final = 4
+"""but so many of them may go at once, if they come at once."""
 
 
 class Pacer:
@@ -43,26 +51,40 @@ class Pacer:
         ahead = self._ahead - self.rate * (now - self._at) if self._at is not None else 0.0
         if ahead < -self.credit:
             ahead = -self.credit
-        if ahead + min(seconds, self.lead) > self.lead + ROUNDING:
+        if ahead + (seconds if seconds < self.lead else self.lead) > self.lead + ROUNDING:
             return False
         self._ahead, self._at = ahead + seconds, now
         return True
 
 
 class Window:
-    """At most `most` in any `seconds`."""
+    """At most `most` in any `seconds`, less a margin, and never none for long: whoever uses it up too soon gets the rest of it evenly.
+
+    A client that sends evenly and keeps to the limit less its margin is not held up.
+    """
 
     __slots__ = ("_times", "most", "seconds")
 
     def __init__(self, most: float, seconds: float) -> None:
-        self.most, self.seconds = max(1, int(most)), seconds
-        self._times: deque[float] = deque(maxlen=self.most)
+        self.most, self.seconds = max(1, int(most * MARGIN)), seconds
+        self._times: deque[float] = deque()
 
-    def due(self, now: float) -> float:
-        """When the next one may go."""
-        if len(self._times) < self.most:
+    def due(self, now: float, waits: bool = False) -> float:
+        """When the next one may go; `waits`: it had to wait already."""
+        times, most = self._times, self.most
+        gone = now - self.seconds + ROUNDING
+        while times and times[0] <= gone:
+            times.popleft()
+        if len(times) <= most * FREE:
             return now
-        return max(now, self._times[0] + self.seconds)
+        together = 1 if waits else TOGETHER
+        left = most - len(times)
+        if left <= 0:
+            return times[0] + self.seconds
+        if len(times) < together:
+            return now
+        spread = max((times[0] + self.seconds - now) / left, EVEN * self.seconds / most)
+        return max(now, times[-together] + together * spread)
 
     def spend(self, now: float) -> None:
         self._times.append(now)
