@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from proxy.core.deflate import Inflater
 from proxy.core.gate import CLOSE_SECONDS, HELD_BYTES, HELD_SECONDS, Gate, gate_for
-from proxy.core.policy import Action, Policy, Rule
+from proxy.core.meter import Meter
+from proxy.core.policy import Action, Policy, Rule, Rules, bounds
+from proxy.core.profile import Limits
 from proxy.core.vendor import Request
 from tests.core.gating import (
     BARE,
@@ -784,6 +786,15 @@ def test_a_gate_is_made_only_where_a_rule_needs_one() -> None:
     without = vendor(limits={}).endpoints["v1"]
     assert made(policy("chunk_duration", "chunk_bytes", "message_rate", "audio_chunk_rate"), without) is None
     assert made(policy(chunk_bytes={"max_bytes": 1000}), without) is not None
+
+
+def test_a_gate_without_rules_stands_between_messages_and_looks_at_none() -> None:
+    empty = Gate(frozenset(), bounds(Rules(), Limits()), Meter(BARE.endpoints["v1"], Request.of("/v1", {}), None))
+    frames = [speech(60.0), masked_frame(TEXT, b"{", rsv=0x40), speech(0.01), speech(0.01), END]
+    run = Run(empty).feed(*frames, END[:3])
+    assert run.out == b"".join(frames)
+    assert run.finish().out == b"".join(frames)
+    assert not empty.off
 
 
 # The short way
