@@ -67,6 +67,13 @@ class Crowd:
         group.came.add(now)
         return Company(name, group.open, group.came.now)
 
+    def sent_away(self, company: Company) -> None:
+        """The one that just came never got as far as the vendor."""
+        self.left(company)
+        group = self._groups.get(company.group)
+        if group is not None:
+            group.came.take_back()
+
     def left(self, company: Company | None) -> None:
         group = self._groups.get(company.group) if company is not None else None
         if group is not None and group.open:

@@ -12,7 +12,7 @@ from typing import Final
 
 from proxy.core.claim import Claim
 from proxy.core.classify import NOTHING, Classifier, Meaning
-from proxy.core.own import own_meaning
+from proxy.core.own import OWN, own_meaning
 from proxy.core.profile import Profile
 from proxy.core.verdict import DEFAULTS, Category, Outcome, Phase, Side, Transport
 from proxy.core.wire import close_payload
@@ -33,7 +33,7 @@ class Ending:
 
     __slots__ = (
         "_perhaps", "blind", "client_close", "drained", "ended_by", "fatal_error", "found", "goodbye", "initiated_by", "own_code",
-        "told_close", "transport", "vendor_close",
+        "own_words", "stood_in", "told_close", "transport", "vendor_close",
     )
 
     def __init__(self) -> None:
@@ -46,7 +46,9 @@ class Ending:
         self.goodbye = False  # the vendor's own last message was seen
         self.blind = False  # a close frame of the vendor's would not be seen any more
         self.drained = False
-        self.own_code: str | None = None  # of our own refusal
+        self.own_code: str | None = None  # of our own refusal,
+        self.own_words = ""  # and what it was about
+        self.stood_in = False  # we spoke the end message: what the vendor says then is an answer to us, and tells of nobody
         self.told_close: SeenClose | None = None  # in a message of the vendor's
         self._perhaps = Side.UNKNOWN
         self.found: str | None = None  # our own name for what was wrong with the vendor's answer
@@ -73,6 +75,8 @@ class Ending:
 
     def told(self, code: int | None, reason: str | None, now: float) -> None:
         """The vendor tells of its close in a message."""
+        if self.stood_in:
+            return
         if self.told_close is None:
             self.told_close = SeenClose(code, reason, now)
         self.began(Side.VENDOR)
@@ -114,7 +118,8 @@ class Ending:
 def outcome_of(ending: Ending, claim: Claim, classifier: Classifier | None, has_end: bool, full_length: bool) -> tuple[Outcome, Meaning]:
     """What it all comes to. `classifier` is None only where we refused before a vendor was known."""
     if ending.own_code is not None or classifier is None:
-        return Outcome.REFUSED_HERE, own_meaning(ending.own_code or "sidecar_internal")
+        code = ending.own_code or "sidecar_internal"
+        return OWN[code].outcome, own_meaning(code, ending.own_words)
     meaning = classifier.classify(claim)
     if ending.drained and ending.ended_by is Side.SIDECAR:
         return Outcome.DRAINED, own_meaning("sidecar_draining")
@@ -130,8 +135,8 @@ def outcome_of(ending: Ending, claim: Claim, classifier: Classifier | None, has_
     if not (meaning.ok or _client_just_left(ending)):
         return (Outcome.OK, NORMAL) if _ended_well(ending, claim) else (Outcome.ERROR, meaning)
     still_open = has_end and claim.end_sent is False and not ending.goodbye and not ending.blind
-    if ending.ended_by is Side.CLIENT and still_open:
-        return Outcome.ABANDONED, _abandoned(claim, LEFT_OPEN)
+    if ending.ended_by is Side.CLIENT and (still_open or ending.stood_in):
+        return Outcome.ABANDONED, _abandoned(claim, ENDED_FOR_IT if ending.stood_in else LEFT_OPEN)
     return Outcome.OK, NORMAL if _client_just_left(ending) else meaning
 
 
@@ -153,6 +158,7 @@ def _ended_well(ending: Ending, claim: Claim) -> bool:
 
 
 LEFT_OPEN: Final = "The client left without the vendor's end message: the vendor may go on billing until it notices."
+ENDED_FOR_IT: Final = "The client left without the vendor's end message: Earwitness sent it in its place."
 LEFT_EARLY: Final = "The client left before the vendor had answered: look at its own time-out for connecting."
 
 

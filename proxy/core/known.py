@@ -16,6 +16,8 @@ from proxy.core.claim import Claim
 from proxy.core.crowd import Company
 from proxy.core.ending import Ending
 from proxy.core.evidence import Delivery, Latest
+from proxy.core.gate import Gate
+from proxy.core.held import Done
 from proxy.core.inspect import Json, Kind, Told
 from proxy.core.shape import Shape
 from proxy.core.tally import AudioSeconds, Tables, Traffic
@@ -38,16 +40,20 @@ class Then:
     """Seconds of audio."""
 
 
+def _nobody(seconds: float) -> None:
+    """Who is told of delays where there is no gate."""
+
+
 class Known:
     """State of one session. `now` is always the monotonic clock; `wall` is Unix time at the start."""
 
     __slots__ = (
         "_declared", "_pending", "_pending_name", "_ready_seconds", "answered_at", "answers_elsewhere", "audio", "audio_format", "buffered",
-        "buffered_max", "claim", "clock", "company", "connection_id", "date", "delivery", "ending", "endpoint", "expires_at", "facts",
-        "failed", "from_client", "from_vendor", "heard_at", "held_seconds", "inspection", "judged_at", "kept_alive_at", "lagged_at",
-        "lagged_for", "lead_seconds", "listener", "loop_lag_max", "loudest", "ready_at", "reported_of", "req_id", "request", "rests",
-        "results", "seen", "session_id", "shape", "spec", "started_at", "stopped_at", "streams", "then", "to_client", "to_vendor", "vendor",
-        "vendor_profile", "waiting", "wall", "warnings",
+        "buffered_max", "claim", "clock", "company", "connection_id", "date", "delivery", "done", "ending", "endpoint", "expires_at",
+        "facts", "failed", "from_client", "from_vendor", "gate", "gate_failed", "heard_at", "held_seconds", "injected_at", "inspection",
+        "judged_at", "kept_alive_at", "lagged_at", "lagged_for", "lead_seconds", "listener", "loop_lag_max", "loudest", "ready_at",
+        "reported_of", "req_id", "request", "rests", "results", "seen", "session_id", "shape", "spec", "started_at", "stopped_at",
+        "streams", "then", "to_client", "to_vendor", "vendor", "vendor_profile", "waiting", "wall", "warnings",
     )
 
     from_client: FrameScanner
@@ -88,6 +94,10 @@ class Known:
         self.delivery = Delivery(self.audio)
         self.lead_seconds = 0.0
         self.held_seconds = 0.0  # of audio that waits in the gate
+        self.gate: Gate | None = None
+        self.gate_failed = False  # it let go of everything, and does nothing any more
+        self.done = Done(_nobody)  # to the traffic, by the gate or by who speaks in the client's place
+        self.injected_at: float | None = None  # the last keep-alive that was not the client's own
         self.loop_lag_max = 0.0
         self.lagged_at: float | None = None  # when the loop was last seen to be late enough to matter,
         self.lagged_for = 0.0  # and by how many seconds

@@ -17,6 +17,12 @@ def idle_window(known: Known) -> float | None:
     return float(asked) if asked.isascii() and asked.isdigit() and len(asked) < 8 else limits.idle_seconds
 
 
+def keep_alive_window(known: Known) -> float | None:
+    """Seconds after which a keep-alive must have been sent: the idle time, or as often as the vendor wants one."""
+    window = idle_window(known)
+    return window if window is not None or known.spec is None else known.spec.spec.limits.keep_alive_seconds
+
+
 def longest_session(known: Known) -> float | None:
     """Seconds that the vendor lets a session last: its own word for it, or the profile's."""
     if known.expires_at is not None and known.expires_at > known.wall:

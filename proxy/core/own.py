@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.core.classify import Meaning
-from proxy.core.verdict import DEFAULTS, Category, Owner
+from proxy.core.verdict import DEFAULTS, Category, Outcome, Owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,10 @@ class Own:
     category: Category
     hint: str
     owner: Owner | None = None
+    retry_after: int = 1
+    """Seconds, where the status goes with them."""
+    outcome: Outcome = Outcome.REFUSED_HERE
+    """Of a session that ended so."""
 
 
 OWN: Final = {
@@ -38,13 +42,27 @@ OWN: Final = {
     "sidecar_bad_upstream": Own(502, Category.NETWORK, "What answered speaks no HTTP/1.1, or upgraded wrongly: check the upstream."),
     "sidecar_proxy_refused": Own(502, Category.NETWORK, "The CONNECT proxy in the settings refused, or could not be reached.",
                                  owner=Owner.OPERATOR),
+    "sidecar_rate_limited": Own(
+        429, Category.RATE_LIMIT, "Too many new sessions with this credential in a minute: rule connection_rate of the policy. Open "
+        "them more slowly, or ask the vendor for more.", retry_after=10),
+    "sidecar_concurrency_limited": Own(
+        429, Category.CONCURRENCY_LIMIT, "Too many sessions with this credential at once: rule concurrency of the policy. End what is "
+        "not used, or ask the vendor for more.", retry_after=5),
+    "sidecar_audio_format": Own(
+        400, Category.AUDIO_FORMAT, "The audio is not what was declared: rule audio_format of the policy. Declare what is sent."),
+    "sidecar_message_shape": Own(
+        400, Category.PROTOCOL, "The vendor takes no such message: rule message_shape of the policy. Look at what the client sends."),
+    "sidecar_session_limit": Own(
+        503, Category.SESSION_EXPIRED, "Ended in the vendor's own way before its limit: rule session_duration of the policy. Open another.",
+        owner=Owner.NONE, outcome=Outcome.OK),
     "sidecar_internal": Own(500, Category.INTERNAL, "A fault in Earwitness: please report it with the log line."),
 }
-"""By code. Status 503 goes with Retry-After."""
+"""By code. Statuses 429 and 503 go with Retry-After. The last ones before our own fault end sessions that are open."""
 
 
-def own_meaning(code: str) -> Meaning:
-    """What one of our own codes means."""
+def own_meaning(code: str, words: str = "") -> Meaning:
+    """What one of our own codes means; `words` say what it was about."""
     own = OWN[code]
     owner, retry = DEFAULTS[own.category]
-    return Meaning(code, code, own.category, own.owner or owner, retry, hint=own.hint)
+    return Meaning(code, code, own.category, own.owner or owner, retry,
+                   hint=f"{words}. {own.hint}" if words else own.hint)

@@ -64,6 +64,8 @@ class AudioReport:
     gap_seconds_max: float | None = None
     rate_ratio: float | None = None
     lead_seconds_max: float | None = None
+    cut_seconds: float | None = None
+    """Audio that the gate held and that never left, because the session ended first."""
 
 
 @dataclass(slots=True)

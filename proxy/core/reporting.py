@@ -40,10 +40,11 @@ def report_of(session: Session, now: float, correlation: Mapping[str, Sequence[s
         evidence=list(evidence),
         client_close=_close(session, session.ending.client_close, shown),
         vendor_close=_close(session, session.ending.vendor_close, shown),
-        self_=SelfReport(round(session.loop_lag_max, 4), session.buffered_max),
+        self_=SelfReport(round(session.loop_lag_max, 4), session.buffered_max, round(session.done.delay_max, 4)),
         audio=_audio(session),
         latency=_latency(session),
         traffic={"to_vendor": _traffic(session.to_vendor), "to_client": _traffic(session.to_client)},
+        actions={f"{rule}.{action}": times for (rule, action), times in session.done.actions.items()},
         facts=[Fact(name, utc(session.wall + at - session.started_at)) for name, at in session.facts.items()],
         inspection=session.inspection,
         correlation=correlated(session.vendor_profile, session.request, correlation or {}),
@@ -99,7 +100,9 @@ def _audio(session: Session) -> AudioReport:
     report.reported_seconds = session.claim.reported_seconds
     report.gap_seconds_max = _rounded(clock.gap_max) if clock.chunks > 1 else None
     if clock.timed:
-        report.read_seconds, report.written_seconds = _rounded(audio.read), _rounded(audio.written)
+        cut = session.done.cut_seconds + (session.gate.held_seconds if session.gate is not None else 0.0)
+        report.read_seconds, report.written_seconds = _rounded(audio.read + cut), _rounded(audio.written)
+        report.cut_seconds = _rounded(cut) if cut else None
         report.delivered_seconds = _rounded(audio.delivered) if session.delivery.known else None
         report.silent_seconds = _rounded(audio.silent)
         report.rate_ratio = _rounded(clock.rate())

@@ -16,6 +16,7 @@ from typing import Final
 
 from proxy.core.deflate import Inflater, agreed
 from proxy.core.evidence import TcpSample
+from proxy.core.gate import Gate
 from proxy.core.known import Known
 from proxy.core.sides import ClientSide, VendorSide
 from proxy.core.tally import AUDIO, BINARY, Tables
@@ -106,6 +107,16 @@ class Session(Known):
         """A leg ended: FIN, RST or time-out."""
         self.settle()
         self.ending.lost(side, how)
+
+    def ended_here(self, code: str, words: str = "") -> None:
+        """We end it while it is open. `code` is one of own.OWN, `words` say what it is about."""
+        self.ending.own_words = words
+        self.ending.stood_in = True
+        self.refused_here(code)
+
+    def gated(self, gate: Gate) -> None:
+        """What comes from the client goes through this gate; from here on `from_client` is told of what leaves it."""
+        self.gate, self.done = gate, gate.done
 
     def uninspected(self) -> None:
         """Inspection of this session has failed: it goes on blind."""

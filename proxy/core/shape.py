@@ -52,6 +52,12 @@ class Rate:
         if self.now > self.least:
             self.least = self.now
 
+    def take_back(self) -> None:
+        """The one that was just added did not count."""
+        self._counts[self._at % (PARTS + 1)] -= 1
+        self._sum -= 1
+        self.now -= 1
+
     def _turn(self, at: int) -> None:
         """Empties the steps since the last one. Times never go back."""
         for step in range(max(self._at + 1, at - PARTS), at + 1):

@@ -312,6 +312,9 @@ class VendorSide(OneSide):
 
     def _told(self, kind: Kind, json: Json, now: float) -> None:
         known = self.known
+        if known.ending.stood_in:
+            known.warned(kind.name)
+            return
         if kind.role == "error" and kind.fatal:
             known.judged(now)
         if kind.role == "error" and kind.fatal == "if_last":

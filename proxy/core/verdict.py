@@ -87,6 +87,8 @@ class Noticed(StrEnum):
     """An audio message that does not hold whole samples."""
     FORMAT_MISMATCH = "format_mismatch"
     """A header inside the audio tells another rate, width or number of channels than was declared."""
+    READING_STOPPED = "reading_stopped"
+    """The client was not read for a while, because the gate held as much as it may."""
 
 
 class Check(StrEnum):

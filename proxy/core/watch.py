@@ -70,6 +70,11 @@ class Watch:
         self._told += len(new)
         return new
 
+    @property
+    def framed_at(self) -> float | None:
+        """When the client was last seen to have sent a frame of any kind."""
+        return self._framed_at
+
     def tick(self, now: float) -> None:
         """About once a second while the session is open, and once more at its end. Times never go back."""
         known = self._known
@@ -194,7 +199,7 @@ class Watch:
     def _left(self, window: float, now: float) -> float:
         """Seconds until the vendor's idle timer runs out, at least: where messages reset it, nobody says that pings do not."""
         known = self._known
-        resets = [known.answered_at, known.kept_alive_at, known.clock.last_at if known.clock.chunks else None]
+        resets = [known.answered_at, known.kept_alive_at, known.injected_at, known.clock.last_at if known.clock.chunks else None]
         if known.spec is not None and known.spec.spec.idle_reset == "message":
             resets.append(self._framed_at)
         return window - (now - max(reset for reset in resets if reset is not None))

@@ -174,6 +174,11 @@ class FrameScanner:
         """Whether the stream stands between two messages."""
         return self._header == b"" and not self._opcode
 
+    @property
+    def takes_a_message(self) -> bool:
+        """Whether a message of somebody else's may be put in here: between two messages, and before a close."""
+        return self._plain
+
     def _scan(self, data: bytes, now: float) -> None:
         self.settle()
         self._run_size = NO_RUN

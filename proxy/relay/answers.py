@@ -11,8 +11,6 @@ from aiohttp import web
 from proxy.core.own import OWN
 from proxy.core.verdict import Transport
 
-RETRY_AFTER_SECONDS: Final = 1
-
 _FAILED_DIALS: Final = {
     Transport.DNS: (502, "The vendor's name could not be resolved."),
     Transport.REFUSED: (502, "The vendor's address takes no connection."),
@@ -25,8 +23,8 @@ _FAILED_DIALS: Final = {
 
 def _parts(code: str, status: int, message: str) -> tuple[dict[str, str], bytes]:
     headers = {"x-earwitness": code, "Content-Type": "application/json", "Server": "earwitness"}
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
+        headers["Retry-After"] = str(OWN[code].retry_after)
     if status == HTTPStatus.UPGRADE_REQUIRED:
         headers["Upgrade"] = "websocket"
     return headers, orjson.dumps({"error": code, "message": message}) + b"\n"

@@ -26,8 +26,10 @@ from proxy.core.verdict import Category, Side, Transport
 from proxy.relay.answers import failed_dial
 from proxy.relay.bodies import LOOKED_AT, beginning
 from proxy.relay.dialer import Answer, Dialer, DialError, Upstream
+from proxy.relay.guard import Guard
 from proxy.relay.heads import lower, refusal_head, switching_head, upgrades
 from proxy.relay.splice import FLUSH_SECONDS, Splice, how_lost
+from proxy.relay.standin import StandIn
 from proxy.relay.takeover import Taken
 from proxy.relay.tcpinfo import LEFT, sample, state_of
 from proxy.relay.turns import Turns
@@ -91,10 +93,14 @@ class Waiting(asyncio.Protocol):
 class Call:
     """`over(call)` is called once, when the session is at its end; `tell(session)` after each look at it while it is open."""
 
-    __slots__ = ("_answered", "_client", "_direct", "_over", "_splice", "_task", "_tell", "_turns", "_vendor", "_waiting", "session")
+    __slots__ = ("_answered", "_client", "_direct", "_keeper", "_over", "_splice", "_task", "_tell", "_turns", "_vendor", "_waiting",
+                 "guard", "session")
 
-    def __init__(self, session: Session, over: Callable[[Call], None], tell: Callable[[Session], None], turns: Turns) -> None:
+    def __init__(self, session: Session, over: Callable[[Call], None], tell: Callable[[Session], None], turns: Turns,
+                 guard: Guard) -> None:
         self.session = session
+        self.guard = guard
+        self._keeper: StandIn | None = None
         self._turns = turns
         self._over: Callable[[Call], None] | None = over
         self._tell = tell
@@ -216,7 +222,12 @@ class Call:
             session.client_left()
             return
         now = monotonic()
-        splice = Splice(self, session.from_client.feed, session.from_vendor.feed, self._turns)
+        keeper = self.guard.over(session, headers)
+        leg = self.guard.leg(session, keeper)
+        splice = Splice(self, session.from_client.feed, session.from_vendor.feed, self._turns, leg)
+        if keeper is not None:
+            keeper.join(splice)
+            self._keeper = keeper
         try:
             taken = answer.wire.take(splice.vendor)
         except ConnectionResetError:
@@ -241,6 +252,8 @@ class Call:
         if side is Side.VENDOR:
             self._measure(0.0)  # while the socket can still be asked
         self.session.lost(side, how)
+        if side is Side.VENDOR and self._keeper is not None:
+            self._keeper.vendor_left()
 
     def inspection_failed(self) -> None:
         self.session.uninspected()
@@ -256,6 +269,8 @@ class Call:
         if self._splice is not None:
             self._measure(loop_lag)
             self._splice.look_at_sockets()
+            if self._keeper is not None:
+                self._keeper.tick(monotonic())
             return
         self.session.watch.tick(monotonic())
         if self._client is not None and self._waiting.held and state_of(self._client) in LEFT:
@@ -287,6 +302,6 @@ class Call:
 
     def _end(self) -> None:
         over, self._over = self._over, None
-        self._client = self._vendor = self._splice = self._task = None
+        self._client = self._vendor = self._splice = self._task = self._keeper = None
         if over is not None:
             over(self)

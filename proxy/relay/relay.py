@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 from typing import Any, Final
 
@@ -21,10 +22,12 @@ from proxy.core.crowd import Crowd, credential_of
 from proxy.core.exchange import Exchange
 from proxy.core.known import UNKNOWN_ENDPOINT
 from proxy.core.own import own_meaning
+from proxy.core.policy import Action, Policy, Rule, bounds
 from proxy.core.profile import Route
 from proxy.core.report import Report, utc
 from proxy.core.reporting import correlated, report_of
 from proxy.core.session import Session
+from proxy.core.shadow import rejected, shadowed
 from proxy.core.vendor import Request
 from proxy.core.verdict import Inspection, Outcome, Phase, Verdict
 from proxy.core.watch import READY_SECONDS
@@ -32,6 +35,8 @@ from proxy.relay.answers import response
 from proxy.relay.call import Call, Door
 from proxy.relay.dialer import Dialer
 from proxy.relay.forward import STALL_SECONDS, Forward
+from proxy.relay.gated import Room
+from proxy.relay.guard import Guard
 from proxy.relay.heads import BadHeadError, lower, plain_head, request_head
 from proxy.relay.sampler import Sampler
 from proxy.relay.takeover import is_plain, is_tunnel, is_upgrade, take_client
@@ -41,6 +46,8 @@ from proxy.telemetry.history import History
 from proxy.telemetry.ledger import Ledger
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+TOO_MANY: Final = {Rule.CONNECTION_RATE: "sidecar_rate_limited", Rule.CONCURRENCY: "sidecar_concurrency_limited"}
 
 _NOBODY: Final = web.Response
 """What a handler returns once the transport has left aiohttp; it goes nowhere."""
@@ -62,6 +69,7 @@ class Relay:
     ready: bool = True
     draining: bool = False  # takes no new calls
     turns: Turns = field(default_factory=Turns)
+    room: Room = field(default_factory=Room)
     crowd: Crowd = field(default_factory=lambda: Crowd(secrets.token_bytes(32)))
     on_idle: Callable[[], None] | None = None
 
@@ -141,7 +149,8 @@ class Relay:
         session = Session(str(uuid.uuid4()), door.name, door.vendor, endpoint, asked, tables, monotonic(), time.time())
         self.ledger.started(session)
         session.watch.ready_seconds = self.ready_seconds
-        call = Call(session, self._over, self._noticed, self.turns)
+        delayed = partial(self.ledger.policy_delay, door.vendor.name)
+        call = Call(session, self._over, self._noticed, self.turns, Guard(door.policy, self.room, delayed))
         self.calls.add(call)
         try:
             refusal = self._begin(door, request, call, route)
@@ -168,6 +177,9 @@ class Relay:
         session = call.session
         places = session.spec.spec.credentials if session.spec is not None else ()
         session.company = self.crowd.came(door.name, credential_of(places, session.request), session.started_at)
+        refusal = self._too_many(door.policy, session)
+        if refusal is not None:
+            return refusal
         self._say_open(session)
         taken = take_client(request, call.waiting)
         if taken is None:
@@ -181,6 +193,21 @@ class Relay:
         if self.draining:
             return "sidecar_draining"
         return "sidecar_too_many_sessions" if self.most is not None and len(self.calls) > self.most else None
+
+    def _too_many(self, policy: Policy, session: Session) -> str | None:
+        """The code of our own refusal, where the policy lets no more sessions of this credential through."""
+        company = session.company
+        if company is None or session.spec is None:
+            return None
+        numbers = bounds(policy.rules, session.spec.spec.limits)
+        for rule, found, most in ((Rule.CONNECTION_RATE, company.per_minute, numbers.connections_per_minute),
+                                  (Rule.CONCURRENCY, company.open, numbers.sessions)):
+            if most is not None and found > most and policy.enforces(rule):
+                self.crowd.sent_away(company)
+                session.company = None
+                session.done.count(rule, Action.REFUSED)
+                return TOO_MANY[rule]
+        return None
 
     def _say_open(self, session: Session) -> None:
         log.session_open(session_id=session.session_id, listener=session.listener, vendor=session.vendor, endpoint=session.endpoint,
@@ -211,6 +238,9 @@ class Relay:
             report = _poor_report(session)
         if session.failed:
             self.ledger.inspection_error(session.vendor, "session")
+        if session.gate_failed or (session.gate is not None and session.gate.off):
+            self.ledger.inspection_error(session.vendor, "gate")
+        self._count_policy(call, report)
         self._noticed(session)
         for code, times in session.warnings.items():
             self.ledger.warned(session.listener, session.vendor, code, times)
@@ -218,6 +248,17 @@ class Relay:
         self.history.add(report)
         log.session_end(report)
         self._perhaps_idle()
+
+    def _count_policy(self, call: Call, report: Report) -> None:
+        """What the policy did to a session that is over, and what it would have done."""
+        session = call.session
+        for (rule, action), times in session.done.actions.items():
+            self.ledger.policy_action(session.vendor, rule, action, times)
+        try:
+            for rule in shadowed(session, call.guard.policy):
+                self.ledger.policy_shadow(session.vendor, rule, "rejected" if rejected(rule, report.verdict) else "accepted")
+        except Exception as error:
+            log.state("internal", logging.ERROR, error=error, session_id=session.session_id)
 
     @property
     def busy(self) -> bool:

@@ -26,7 +26,7 @@ from time import monotonic
 from typing import Final, Protocol
 
 from proxy.core.verdict import Side, Transport
-from proxy.relay.tcpinfo import STATE_CLOSED, state_of
+from proxy.relay.tcpinfo import LEFT, STATE_CLOSED, state_of
 from proxy.relay.turns import Turns
 
 HELD_FIN_SECONDS: Final = 10.0
@@ -54,7 +54,7 @@ Look = Callable[[bytes, float], None]
 class Leg(asyncio.Protocol):
     """One side's protocol. `data_received` is the hot path: a write, a clock reading, a look."""
 
-    __slots__ = ("_look", "_splice", "_write", "ended", "eof", "other", "reading_held", "side", "transport")
+    __slots__ = ("_look", "_splice", "_write", "ended", "eof", "other", "reading_held", "side", "transport", "was_reset")
 
     def __init__(self, splice: Splice, side: Side, look: Look) -> None:
         self._splice = splice
@@ -64,6 +64,7 @@ class Leg(asyncio.Protocol):
         self.ended = False  # the transport is gone
         self.eof = False  # the peer will send no more
         self.reading_held = False
+        self.was_reset = False  # seen at its socket, while reading was held
 
     def join(self, transport: asyncio.Transport, other: Leg) -> None:
         self.transport, self.other = transport, other
@@ -78,6 +79,29 @@ class Leg(asyncio.Protocol):
     def blind(self) -> None:
         self._look = _look_away
 
+    def mute(self) -> None:
+        """What comes in from now on goes nowhere, and nobody looks at it."""
+        self.stop_writing()
+        self.blind()
+
+    def afterwards(self, act: Callable[[], None]) -> None:
+        """Acts each time that bytes have crossed and were looked at."""
+        look = self._look
+
+        def both(data: bytes, now: float) -> None:
+            look(data, now)
+            act()
+
+        self._look = both
+
+    def left(self, how: Transport, then: Callable[[Transport], None]) -> None:
+        """The peer has left. Tells of it, then lets the other leg know."""
+        self._splice.watch.leg_ended(self.side, how)
+        then(how)
+
+    def rests(self) -> None:
+        """The splice is over."""
+
     def data_received(self, data: bytes) -> None:
         self._write(data)
         try:
@@ -86,15 +110,24 @@ class Leg(asyncio.Protocol):
             self._splice.fail()
 
     def pause_writing(self) -> None:
-        if not self.other.ended and not self.other.reading_held:
-            self.other.reading_held = True
-            self.other.transport.pause_reading()
+        self.other.hold_reading()
 
     def resume_writing(self) -> None:
-        if self.other.reading_held:
-            self.other.reading_held = False
-            if not self.other.ended and not self.other.transport.is_closing():
-                self.other.transport.resume_reading()
+        self.other.read_on()
+
+    def hold_reading(self) -> None:
+        if not self.ended and not self.reading_held:
+            self.reading_held = True
+            self.transport.pause_reading()
+
+    def read_on(self) -> None:
+        if self.reading_held:
+            self.reading_held = False
+            if not self.ended and not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    def fin_waits(self) -> None:
+        """While reading is held, the peer has sent a FIN: it is met when what came before it is read."""
 
     def eof_received(self) -> bool:
         """True keeps our transport open for the other way, where it can be (not under TLS)."""
@@ -117,12 +150,13 @@ def _look_away(data: bytes, now: float) -> None:
 class Splice:
     """Two legs and their ends."""
 
-    __slots__ = ("_done", "_timers", "_turns", "_watch", "client", "vendor")
+    __slots__ = ("_done", "_timers", "_turns", "client", "vendor", "watch")
 
-    def __init__(self, watch: Watch, look_client: Look, look_vendor: Look, turns: Turns) -> None:
-        self._watch = watch
+    def __init__(self, watch: Watch, look_client: Look, look_vendor: Look, turns: Turns,
+                 client: Callable[[Splice, Side, Look], Leg] = Leg) -> None:
+        self.watch = watch
         self._turns = turns
-        self.client = Leg(self, Side.CLIENT, look_client)
+        self.client = client(self, Side.CLIENT, look_client)
         self.vendor = Leg(self, Side.VENDOR, look_vendor)
         self._timers: list[asyncio.TimerHandle] = []
         self._done = False
@@ -152,15 +186,17 @@ class Splice:
     def fail(self) -> None:
         self.client.blind()
         self.vendor.blind()
-        self._watch.inspection_failed()
+        self.watch.inspection_failed()
 
     def look_at_sockets(self) -> None:
         """Once a second: while reading is held neither loop reports a reset, so look."""
         for leg in (self.client, self.vendor):
-            if leg.reading_held and not leg.ended and state_of(leg.transport) == STATE_CLOSED:
-                self._watch.leg_ended(leg.side, Transport.RESET)
-                reset_on_close(leg.other.transport)
+            state = state_of(leg.transport) if leg.reading_held and not leg.ended else None
+            if state == STATE_CLOSED:
+                leg.was_reset = True
                 leg.transport.abort()
+            elif state in LEFT:
+                leg.fin_waits()
 
     def abort(self) -> None:
         """Ends both legs now."""
@@ -179,14 +215,16 @@ class Splice:
         return leg.transport.can_write_eof() and (leg.side is Side.CLIENT or leg.other.transport.can_write_eof())
 
     def _pass_eof_on(self, leg: Leg) -> None:
-        self._watch.leg_ended(leg.side, Transport.EOF)
+        leg.left(Transport.EOF, partial(self._end_after_fin, leg))
+
+    def _end_after_fin(self, leg: Leg, how: Transport) -> None:
         other = leg.other
         if other.ended:
             return
         if other.eof or not self._can_stay(leg):
-            self._finish(other)
+            self.finish(other)
         elif not other.transport.can_write_eof():
-            self._later(HELD_FIN_SECONDS, partial(self._finish, other))
+            self.later(HELD_FIN_SECONDS, partial(self.finish, other))
         elif not other.transport.is_closing():
             other.transport.write_eof()
 
@@ -196,30 +234,38 @@ class Splice:
         self._turns.add(partial(self._pass_loss_on, leg, exc))
 
     def _pass_loss_on(self, leg: Leg, exc: Exception | None) -> None:
-        how = how_lost(exc)
-        self._watch.leg_ended(leg.side, how)
+        how = Transport.RESET if leg.was_reset else how_lost(exc)
         if not leg.other.ended:
-            if how is Transport.RESET:
-                reset_on_close(leg.other.transport)
-            self._finish(leg.other)
-        elif not self._done:
+            leg.left(how, partial(self._end_after_loss, leg))
+            return
+        self.watch.leg_ended(leg.side, how)
+        if not self._done:
             self._done = True
             for timer in self._timers:
                 timer.cancel()
-            self._watch.spliced_out()
+            self.client.rests()
+            self.watch.spliced_out()
 
-    def _finish(self, leg: Leg) -> None:
+    def _end_after_loss(self, leg: Leg, how: Transport) -> None:
+        if leg.other.ended:
+            return
+        if how is Transport.RESET:
+            reset_on_close(leg.other.transport)
+        self.finish(leg.other)
+
+    def finish(self, leg: Leg) -> None:
         """Writes what is left, then closes; a peer that does not read is not waited for forever."""
         if not leg.transport.is_closing():  # asyncio's TLS transport cannot be used, nor aborted, once it was closed twice
             leg.transport.close()
-        self._later(FLUSH_SECONDS, partial(self._give_up, leg))
+        self.later(FLUSH_SECONDS, partial(self._give_up, leg))
 
     def _give_up(self, leg: Leg) -> None:
         if not leg.ended:
             reset_on_close(leg.transport)  # bytes are lost: a FIN would say that they all came
             leg.transport.abort()
 
-    def _later(self, seconds: float, act: Callable[[], None]) -> None:
+    def later(self, seconds: float, act: Callable[[], None]) -> None:
+        """Acts after so long, unless the splice is over."""
         self._timers.append(asyncio.get_running_loop().call_later(seconds, self._turns.add, act))
 
 

@@ -173,7 +173,7 @@ def test_refused_here(code: str) -> None:
     play = Play("/nowhere")
     play.session.refused_here(code)
     verdict = play.end().verdict
-    assert (verdict.outcome, verdict.code, verdict.endpoint) == (Outcome.REFUSED_HERE, code, "unknown")
+    assert (verdict.outcome, verdict.code, verdict.endpoint) == (OWN[code].outcome, code, "unknown")
     assert verdict.initiated_by is verdict.ended_by is Side.SIDECAR
 
 

@@ -20,7 +20,7 @@ def test_every_code_has_an_answer(code: str) -> None:
     assert isinstance(answer.body, bytes)
     assert json.loads(answer.body) == {"error": code, "message": OWN[code].hint}
     assert answer.keep_alive is False
-    assert ("Retry-After" in answer.headers) is (answer.status == 503)
+    assert answer.headers.get("Retry-After") == (str(OWN[code].retry_after) if answer.status in (429, 503) else None)
     assert answer.headers.get("Upgrade") == ("websocket" if answer.status == 426 else None)
 
 

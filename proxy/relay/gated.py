@@ -1,0 +1,229 @@
+"""The client's leg where a gate stands in it: bytes wait here until they may go on.
+
+    client -> gate -> what leaves now -> the session looks at it -> vendor
+               \\-> held: one timer, at the time when the next of it may go
+
+Owns the timer, the reading that stops while the gate is full, and the way out: a FIN is passed on once the gate is empty, which the
+gate bounds; after an RST what is held goes nowhere. What may go when is the gate's business, what follows from a refusal or
+from a client that left is the keeper's. A session without a gate has a plain leg, and nothing of this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+from typing import Final, Protocol
+
+from proxy.core.gate import Gate
+from proxy.core.policy import Rule
+from proxy.core.verdict import Side, Transport
+from proxy.relay.splice import Leg, Look, Splice
+
+HELD_BYTES: Final = 512 << 20
+"""What all gates of the process may hold. Beyond it, no client is read of whom anything is held."""
+
+
+class Room:
+    """What all gates together hold, in bytes."""
+
+    __slots__ = ("held",)
+
+    def __init__(self) -> None:
+        self.held = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self.held > HELD_BYTES
+
+
+class Keeper(Protocol):
+    """Who decides what follows. Called on the loop."""
+
+    @property
+    def ends_properly(self) -> bool:
+        """Whether the vendor is told the end by whole messages: then what there is of a cut one is not passed on."""
+
+    def leaving(self, data: bytes) -> bytes:
+        """The session has seen these frames, which leave now. Gives back what of them is still to be written."""
+
+    def refused(self, rule: Rule, sentence: str) -> None:
+        """The gate has refused a message. Nothing leaves it any more."""
+
+    def reading_stopped(self) -> None:
+        """The client is not read for the time being."""
+
+    def parted(self, how: Transport, then: Callable[[Transport], None]) -> None:
+        """The client has left, and all of its own that could go has gone. `then` is to be called, now or later."""
+
+
+class GatedLeg(Leg):
+    """`room` is shared by all of a process."""
+
+    __slots__ = ("_at", "_blocked", "_feed", "_finished", "_full", "_gate", "_goes", "_held", "_keeper", "_lets_in", "_muted", "_room",
+                 "_timer")
+
+    def __init__(self, splice: Splice, side: Side, look: Look, gate: Gate, keeper: Keeper, room: Room) -> None:
+        super().__init__(splice, side, look)
+        self._gate, self._keeper, self._room = gate, keeper, room
+        self._feed = gate.feed
+        self._held = 0  # bytes, as of the last time that the room was told
+        self._timer: asyncio.TimerHandle | None = None
+        self._at = 0.0  # when it wakes us
+        self._blocked = False  # the vendor's socket takes no more
+        self._full = False  # the gate takes no more
+        self._lets_in = False  # it has to: what is left to read ends with a FIN
+        self._muted = False
+        self._finished = False  # the gate knows that nothing more will come
+        self._goes: tuple[Transport, Callable[[Transport], None]] | None = None
+
+    def data_received(self, data: bytes) -> None:
+        now = monotonic()
+        try:
+            out = self._feed(data, now)
+        except Exception:
+            out = self._let_go()
+        if out is data:
+            self._write(data)
+            try:
+                self._look(data, now)
+            except Exception:
+                self._splice.fail()
+            return
+        self._leave(out, now)
+        self._settle(now)
+
+    def _leave(self, out: bytes, now: float) -> None:
+        """The session looks first: a close that leaves may have to wait for the end message."""
+        if not out:
+            return
+        try:
+            self._look(out, now)
+            out = self._keeper.leaving(out)
+        except Exception:
+            self._splice.fail()
+        if out:
+            self._write(out)
+
+    def _let_go(self) -> bytes:
+        """A fault of ours costs nobody the call."""
+        try:
+            return self._gate.let_go()
+        except Exception:
+            self._gate.off = True
+            return b""
+
+    def _settle(self, now: float) -> None:
+        """What follows from what the gate holds now."""
+        gate = self._gate
+        if self._muted:
+            return
+        self._room.held += gate.held_bytes - self._held
+        self._held = gate.held_bytes
+        if gate.refusal is not None:
+            self.stop_writing()
+            try:
+                self._keeper.refused(*gate.refusal)
+            except Exception:
+                self._splice.abort()  # what was refused cannot go on
+            return
+        full = not self._lets_in and (gate.is_full or (self._held > 0 and self._room.is_full))
+        if full != self._full:
+            self._full = full
+            if full:
+                super().hold_reading()
+                self._keeper.reading_stopped()
+            elif not self._blocked:
+                super().read_on()
+        if self._goes is not None and gate.empty:
+            self._go()
+        elif gate.wake_at is not None:
+            self._arm(gate.wake_at)
+
+    # The timer
+
+    def _arm(self, at: float) -> None:
+        if self._timer is not None:
+            if self._at <= at:
+                return
+            self._timer.cancel()
+        self._at = at
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, at - monotonic()), self._woken)
+
+    def _woken(self) -> None:
+        self._timer = None
+        self._release(monotonic())
+
+    def _release(self, now: float) -> None:
+        try:
+            out = self._gate.release(now)
+        except Exception:
+            out = self._let_go()
+        self._leave(out, now)
+        self._settle(now)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # Reading
+
+    def hold_reading(self) -> None:
+        self._blocked = True
+        super().hold_reading()
+
+    def read_on(self) -> None:
+        self._blocked = False
+        if not self._full:
+            super().read_on()
+
+    def fin_waits(self) -> None:
+        """Its client has hung up: what the kernel still has of it is read, so that the FIN comes through."""
+        if self._full and not self._blocked:
+            self._lets_in = True
+            self._settle(monotonic())
+
+    # The end
+
+    def stop_writing(self) -> None:
+        """What is held stays here, too."""
+        super().stop_writing()
+        self._muted = True
+        self._feed = _passed_by
+        self.blind()
+        self._disarm()
+        if self._full and not self._blocked:
+            super().read_on()
+        self._full = False
+
+    def left(self, how: Transport, then: Callable[[Transport], None]) -> None:
+        self._goes = how, then
+        if how is not Transport.EOF or self._muted or self.other.ended:
+            self._go()
+            return
+        now = monotonic()
+        if not self._finished:
+            self._finished = True
+            self._gate.finish(now, self._keeper.ends_properly)
+        self._release(now)
+
+    def _go(self) -> None:
+        assert self._goes is not None
+        (how, then), self._goes = self._goes, None
+        self.stop_writing()
+        self._splice.watch.leg_ended(self.side, how)
+        try:
+            self._keeper.parted(how, then)
+        except Exception:
+            then(how)
+
+    def rests(self) -> None:
+        self._disarm()
+        self._room.held -= self._held
+        self._held = 0
+
+
+def _passed_by(data: bytes, now: float) -> bytes:
+    """The gate of a leg that writes no more."""
+    return data
