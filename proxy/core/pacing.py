@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-ROUNDING: Final = 1e-9
+ROUNDING: Final = 1e-6
+"""Seconds that are no matter: a clock that has run for months tells no less."""
 MARGIN: Final = 0.95
 """The share of a published window that is used: what leaves here evenly may arrive less so."""
 FREE: Final = 0.5

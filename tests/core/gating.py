@@ -126,9 +126,9 @@ class Reader:
 class Run:
     """A gate, and who calls it: on the dot, as its timer says."""
 
-    def __init__(self, of: Gate) -> None:
+    def __init__(self, of: Gate, began: float = 0.0) -> None:
         self.gate = of
-        self.now = 0.0
+        self.now = began
         self.reader = Reader()
         self.out = b""
 

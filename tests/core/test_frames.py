@@ -44,6 +44,16 @@ def test_a_frame_tells_what_stands_in_its_header() -> None:
     assert (frame.first, frame.opcode, frame.mask, frame.plain(), frame.plain(2)) == (TEXT, TEXT, b"abcd", b"hello", b"he")
 
 
+def test_nothing_is_looked_at_before_it_may_be_a_frame() -> None:
+    cutter, frame = Cutter(), masked_frame(BINARY, bytes(70_000))
+    for at in range(0, len(frame), 7):
+        assert cutter.next(LARGEST) is None
+        cutter.add(frame[at : at + 7])
+    found = cutter.next(LARGEST)
+    assert found is not None
+    assert found.head + found.payload == frame
+
+
 @pytest.mark.parametrize("broken", [
     masked_frame(3, b""), masked_frame(BINARY, b"", rsv=0x10), masked_frame(PING, b"", fin=False), masked_frame(PING, b"x" * 126),
     masked_frame(CONTINUATION, b"", rsv=0x40), b"\x82\xff" + b"\x01" * 8 + b"mask",

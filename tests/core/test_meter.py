@@ -111,6 +111,15 @@ def test_a_container_in_audio_is_told_of_once() -> None:
     assert one.measure(binary(wav(samples(800)))).wrong_format is None
 
 
+@pytest.mark.parametrize(("query", "head", "words"), [
+    ("channels=2", b"fLaC", "a container (flac) where raw pcm_s16le at 16000 Hz, 2 channels was declared"),
+    ("", wav(samples(800)).replace(b"\x01\x00\x01\x00", b"\x55\x00\x01\x00"),
+     "a WAV file of opaque where raw pcm_s16le at 16000 Hz was declared"),
+])
+def test_words_for_what_is_wrong(query: str, head: bytes, words: str) -> None:
+    assert meter(query=query).measure(binary(head + samples(200))).wrong_format == words
+
+
 def test_texts_are_judged_by_the_profile() -> None:
     one = meter()
     assert one.measure(text(type="end")) == Measured()

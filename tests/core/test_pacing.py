@@ -21,13 +21,13 @@ def test_what_goes_when_it_is_due_is_never_ahead_of_the_lead(
         now = pacer.due(seconds, now + pause)
         pacer.spend(seconds, now)
         sent.append((now, seconds))
-        assert pacer.ahead(now) <= lead + 1e-6
+        assert pacer.ahead(now) <= lead + 1e-5
     for first in range(len(sent)):
         total = 0.0
         for at, seconds in sent[first:]:
             total += seconds
             allowed = lead + rate * (at - sent[first][0])
-            assert total <= (allowed if first == 0 else allowed + credit) + 1e-6
+            assert total <= (allowed if first == 0 else allowed + credit) + 1e-5
 
 
 @given(STEPS)
@@ -35,7 +35,7 @@ def test_the_short_way_decides_the_same(steps: list[tuple[float, float]]) -> Non
     one, other, now = Pacer(1.0, 3.0, 10.0), Pacer(1.0, 3.0, 10.0), 0.0
     for pause, seconds in steps:
         now += pause
-        goes = one.due(seconds, now) <= now
+        goes = one.due(seconds, now) == now
         assert other.passes(seconds, now) == goes
         if goes:
             one.spend(seconds, now)
@@ -69,7 +69,7 @@ def test_a_window_never_holds_more_than_it_may(pauses: list[float], most: int) -
         sent.append(now)
     used = max(1, int(most * MARGIN))
     for first, last in zip(sent, sent[used:], strict=False):
-        assert last - first >= 1.0 - 1e-6
+        assert last - first >= 1.0 - 1e-5
 
 
 @given(st.integers(1, 200), st.sampled_from([1.0, 60.0]))

@@ -35,6 +35,7 @@ def test_each_holds_back_what_is_its_own() -> None:
     for _ in range(35):
         one.count(False, 0.0)
     assert one.due(None, False, True, 0.0) == (60.0, Rule.MESSAGE_RATE)
+    assert one.due(1.0, True, True, 0.0) == (60.0, Rule.MESSAGE_RATE), "the longest of all"
 
 
 @pytest.mark.parametrize("rules", [(Rule.PACE,), (Rule.PACE, Rule.AUDIO_CHUNK_RATE), (Rule.AUDIO_CHUNK_RATE,)])
@@ -44,4 +45,20 @@ def test_what_goes_at_once_counts_as_gone(rules: tuple[Rule, ...]) -> None:
     assert gone == (3 if Rule.AUDIO_CHUNK_RATE in rules else 4)
     assert not one.at_once(0.5, 0.0)
     assert one.at_once(0.5, 10.0)
-    one.spend(None, 10.0)
+
+
+def test_what_holds_no_audio_has_no_pace() -> None:
+    one = schedule(Rule.PACE, Rule.MESSAGE_RATE)
+    one.spend(None, 0.0)
+    one.spend(2.0, 0.0)
+    assert not one.at_once(0.5, 0.0), "though there is room in the window"
+    assert schedule(Rule.MESSAGE_RATE).due(1.0, True, False, 0.0) == (0.0, None)
+    assert schedule(Rule.MESSAGE_RATE).has_time_for(99.0, 0.0)
+
+
+def test_a_full_window_lets_nothing_pass_though_there_is_time() -> None:
+    one = schedule(Rule.AUDIO_CHUNK_RATE, Rule.PACE)
+    for _ in range(3):
+        one.count(True, 0.0)
+    assert not one.at_once(0.1, 0.5)
+    assert one.has_time_for(2.0, 0.5)
