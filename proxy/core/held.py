@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from proxy.core.assembly import OVERHEAD
 from proxy.core.frames import Frame, head, remasked
 from proxy.core.policy import Action, Rule
 from proxy.core.wire import WHOLE_BINARY
+
+PART: Final = 64
+"""Bytes that samples cost besides their own, where they were joined."""
 
 
 @dataclass(slots=True)
@@ -25,6 +29,7 @@ class Unit:
     parts: list[bytes]
     came: float
     size: int
+    """What it costs to hold it, in bytes."""
     seconds: float | None = None
     is_audio: bool = False
     samples: int = 0
@@ -39,7 +44,7 @@ class Unit:
         self.parts[0] = b""
         self.parts.append(remasked(samples, mask, self.mask, self.samples))
         self.samples += len(samples)
-        self.size += len(samples)
+        self.size += len(samples) + PART
         self.seconds = (self.seconds or 0.0) + seconds
 
     def absorb(self, other: Unit) -> None:

@@ -676,6 +676,12 @@ def test_pings_overtake_what_is_held_between_messages() -> None:
     assert [message.opcode for message in run.messages[7:]] == [BINARY] * 3 + [TEXT]
 
 
+def test_pings_overtake_nothing_that_may_go() -> None:
+    ping = masked_frame(PING, b"")
+    chunk = speech(0.1) + ping + END + ping + speech(0.1) + ping
+    assert Run(gate(USUAL)).feed(chunk).out == chunk
+
+
 def test_texts_keep_their_place() -> None:
     run = Run(gate(PACE)).feed(*[speech(1.0)] * 6, END, speech(1.0)).drain()
     assert [(message.opcode, message.at) for message in run.messages[5:]] == [(BINARY, 1.0), (TEXT, 1.0), (BINARY, 2.0)]
