@@ -65,3 +65,26 @@ def test_where_a_credential_sits() -> None:
     request = Request.of("/v1?token=abc", {"authorization": "def"})
     assert credential_of(places, request) == "def\0abc"
     assert credential_of(places, Request.of("/v1", {})) == ""
+
+
+def test_one_that_was_sent_away_does_not_count() -> None:
+    """Else a client that tries again and again would never get in."""
+    crowd = Crowd(KEY)
+    first = crowd.came("a", "key", 0.0)
+    for second in range(50):
+        sent_away = crowd.came("a", "key", float(second))
+        assert sent_away is not None
+        assert (sent_away.open, sent_away.per_minute) == (2, 2)
+        crowd.sent_away(sent_away)
+    crowd.left(first)
+    last = crowd.came("a", "key", 62.0)
+    assert last is not None
+    assert (last.open, last.per_minute) == (1, 1)
+
+
+def test_one_that_nobody_knows_any_more_is_sent_away_for_nothing() -> None:
+    crowd, other = Crowd(KEY), Crowd(b"\2" * 32)
+    company = other.came("a", "key", 0.0)
+    assert company is not None
+    crowd.sent_away(company)
+    assert len(crowd) == 0

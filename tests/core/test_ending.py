@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from proxy.core.claim import Claim
-from proxy.core.ending import LEFT_EARLY, LEFT_OPEN, Ending, outcome_of
+from proxy.core.ending import ENDED_FOR_IT, LEFT_EARLY, LEFT_OPEN, Ending, outcome_of
 from proxy.core.verdict import Category, Outcome, Owner, Phase, Side, Transport
 
 from .playbook import PROFILE, V1, V2, VENDOR, Play, frame
@@ -241,3 +241,43 @@ def test_a_claim_without_a_close_has_the_transport() -> None:
     ending.lost(Side.CLIENT, RESET)
     ending.complete(claim, PROFILE)
     assert (claim.transport, claim.ended_by, claim.close_code) == (EOF, Side.VENDOR, None)
+
+
+def told(play: Play) -> Play:
+    play.session.ending.told(4000, "gone", play.now)
+    return play
+
+
+ANSWERS: dict[str, Scene] = {
+    "goodbye": summary, "error": error, "close": lambda p: p.vendor_closes(1011, "what?"), "cut": lambda p: p.lost(SERVER, RESET),
+    "told": told, "nothing": lambda p: p,
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.parametrize(("leaves", "code"), [
+    (lambda p: p.lost(CLIENT), "transport_eof"), (lambda p: p.lost(CLIENT, RESET), "transport_reset"),
+    (lambda p: p.client_closes(1001), "1001_abandoned"),
+])
+def test_what_a_vendor_says_to_an_end_message_of_ours_changes_nothing(leaves: Scene, code: str, answer: Scene) -> None:
+    play = leaves(Play(V1).opened().speaks(1))
+    play.session.ending.stood_in = True
+    verdict = answer(play.wait(0.1)).end().verdict
+    assert (verdict.outcome, verdict.code, verdict.initiated_by, verdict.ended_by) == (Outcome.ABANDONED, code, CLIENT, CLIENT)
+    assert (verdict.owner, verdict.hint, verdict.server_code) == (Owner.CLIENT, ENDED_FOR_IT, None)
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.parametrize(("code", "outcome", "owner"), [
+    ("sidecar_session_limit", Outcome.OK, Owner.NONE), ("sidecar_audio_format", Outcome.REFUSED_HERE, Owner.CLIENT),
+    ("sidecar_message_shape", Outcome.REFUSED_HERE, Owner.CLIENT),
+])
+def test_what_we_end_is_ours(code: str, outcome: Outcome, owner: Owner, answer: Scene) -> None:
+    play = Play(V1).opened().speaks(1)
+    play.session.ended_here(code, "so it was")
+    verdict = answer(play.wait(0.1)).client_closes().end().verdict
+    assert (verdict.outcome, verdict.code, verdict.owner, verdict.rule_owner) == (outcome, code, owner, owner)
+    assert verdict.initiated_by is verdict.ended_by is SIDECAR
+    assert verdict.hint is not None
+    assert verdict.hint.startswith("so it was. ")
+    assert (verdict.server_code, verdict.close_code) == (None, None)

@@ -28,3 +28,13 @@ def test_our_own_fault_is_nobody_elses() -> None:
 def test_a_code_that_is_not_ours_has_none() -> None:
     with pytest.raises(KeyError):
         own_meaning("NET-0001")
+
+
+def test_what_it_was_about_stands_before_what_to_do() -> None:
+    hint = own_meaning("sidecar_audio_format", "a WAV file where raw samples were declared").hint
+    assert hint == f"a WAV file where raw samples were declared. {OWN['sidecar_audio_format'].hint}"
+
+
+def test_a_session_that_reached_its_limit_is_nobodys_fault() -> None:
+    meaning = own_meaning("sidecar_session_limit")
+    assert (meaning.owner, OWN["sidecar_session_limit"].outcome) == (Owner.NONE, "ok")

@@ -7,7 +7,11 @@ from functools import cache
 import orjson
 import pytest
 
+from proxy.core.gate import Gate
+from proxy.core.meter import Meter
 from proxy.core.own import OWN
+from proxy.core.policy import Action, Rule, Rules, bounds
+from proxy.core.profile import Limits
 from proxy.core.report import Report
 from proxy.core.reporting import correlated
 from proxy.core.tally import FRAME_TYPES
@@ -331,3 +335,28 @@ def test_assemblyai_expired(lasted: float, outcome: Outcome) -> None:
     play = assemblyai().wait(lasted).hears(type="Error", error_code=3008, error=text).vendor_closes(3008, text)
     verdict = play.end().verdict
     assert (verdict.outcome, verdict.category) == (outcome, Category.SESSION_EXPIRED)
+
+
+# A gate
+
+
+def test_the_report_says_what_was_done_to_the_traffic() -> None:
+    play = Play(V1)
+    gate = Gate(frozenset({Rule.PACE}), bounds(Rules.model_validate({"pace": {"lead_seconds": 0.5}}), Limits()),
+                Meter(VENDOR.endpoints["v1"], play.session.request, None))
+    play.session.gated(gate)
+    play.opened()
+    audio = frame(BINARY, bytes(3200), masked=True)  # a tenth of a second
+    play.client(gate.feed(audio * 20, play.now))
+    play.wait(0.5).client(gate.release(play.now))
+    play.session.done.count(Rule.IDLE, Action.INJECTED)
+    report = play.lost(Side.CLIENT).end()
+    assert report.actions == {"pace.delayed": 5, "idle.injected": 1}
+    assert (report.audio.read_seconds, report.audio.cut_seconds) == (2.0, 1.0)
+    assert report.self_.gate_delay_seconds == 0.5
+    assert report.as_dict()["actions"] == report.actions
+
+
+def test_without_a_gate_nothing_was_done() -> None:
+    report = Play(V1).opened().speaks(1).lost(Side.CLIENT).end()
+    assert (report.actions, report.audio.cut_seconds, report.self_.gate_delay_seconds) == ({}, None, 0.0)

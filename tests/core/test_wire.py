@@ -443,3 +443,22 @@ def test_no_more_than_a_few_small_chunks_wait() -> None:
     gatherer.settle()
     assert len(seen.events) == GATHERED + 2
     assert gatherer.scanner.is_lost
+
+
+def test_a_message_may_be_put_in_between_messages_and_before_a_close() -> None:
+    made, _ = scanner()
+    assert made.takes_a_message
+    for chunk, after in ((frame(TEXT, b"ab", fin=False), False), (frame(PING), False), (frame(CONTINUATION), True), (b"\x81", False),
+                         (b"\x02ab", True), (frame(BINARY, b"x" * 100), True), (frame(BINARY, b"x" * 100), True), (frame(CLOSE), False),
+                         (frame(TEXT, b"ab"), False)):
+        made.feed(chunk, 0.0)
+        assert made.takes_a_message is after
+
+
+def test_no_message_may_be_put_in_where_framing_is_lost() -> None:
+    made, _ = scanner()
+    made.feed(b"\xff\x00", 0.0)
+    assert not made.takes_a_message
+    made, _ = scanner()
+    made.stop()
+    assert not made.takes_a_message
