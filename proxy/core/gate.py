@@ -214,7 +214,7 @@ class Gate:
             self._run_head = frame.head[: len(frame.head) - len(frame.mask)]
 
     def _bare(self, frame: Frame, seconds: float, now: float) -> bool:
-        """Whether it stays as it is."""
+        """Whether it goes as it is, unless it waits."""
         units = self._held.units
         if joins := bool(units) and self._is_short(units[-1]):
             unit = self._held.last()
@@ -225,7 +225,7 @@ class Gate:
         cut = self._shaper.cut(unit.seconds or 0.0, unit.samples, self._meter.audio_format)
         if cut is None:
             self._held.push(unit)
-            return not joins and not self._is_short(unit)
+            return not joins
         self.done.count(cut.rule, Action.SPLIT)
         for piece in pieces_of(unit, cut.sizes, now):
             self._held.push(piece)

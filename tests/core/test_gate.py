@@ -816,6 +816,15 @@ def test_frames_like_the_last_go_as_they_are_whatever_their_mask_until_anything_
     assert run.feed(b"\x82").out.endswith(LEAVE + b"\x82")
 
 
+def test_what_looks_like_the_last_frame_inside_another_is_no_frame() -> None:
+    frame = speech(0.1, mask=b"")
+    large = masked_frame(BINARY, b"12" + frame * 3, mask=b"")
+    run = Run(gate(USUAL)).feed(frame).feed(frame + large[:6])
+    for at in range(6, len(large), len(frame)):
+        run.feed(large[at : at + len(frame)])
+    assert [message.payload for message in run.messages] == [frame[4:], frame[4:], large[4:]]
+
+
 def test_a_run_does_not_outlive_the_format() -> None:
     run = Run(gate(PACE)).feed(speech(1.0)).feed(speech(1.0) + says(type="set", id=1, rate=8000))
     run.feed(speech(1.0), speech(1.0))

@@ -56,6 +56,13 @@ def test_what_holds_no_audio_has_no_pace() -> None:
     assert schedule(Rule.MESSAGE_RATE).has_time_for(99.0, 0.0)
 
 
+def test_texts_use_up_no_chunks() -> None:
+    one = schedule(Rule.AUDIO_CHUNK_RATE)
+    for _ in range(9):
+        one.count(False, 0.0)
+    assert one.full(0.0) is None
+
+
 def test_a_full_window_lets_nothing_pass_though_there_is_time() -> None:
     one = schedule(Rule.AUDIO_CHUNK_RATE, Rule.PACE)
     for _ in range(3):
