@@ -16,7 +16,7 @@ from proxy.core.verdict import Check, Side, Transport
 
 from .caller import Call, assemblyai, base64, deepgram, flux, nextevi, refused
 from .playbook import BINARY, COMMON, PROFILE, WALL, Play
-from .truth import CLIENT, NETWORK, NONE, OPERATOR, SEE, SIDECAR, VENDOR, Truth, cut, full
+from .truth import CLIENT, NETWORK, NONE, OPERATOR, SEE, SIDECAR, UNKNOWN, VENDOR, Truth, cut, full
 
 
 def claims() -> Iterator[Truth]:
@@ -196,8 +196,13 @@ def _forms() -> Iterator[Truth]:
     yield Truth("all of it JSON", VENDOR, check, "no", lambda: refuses(assemblyai().talk(3).says(type="ForceEndpoint"), "Invalid JSON: x"))
     yield Truth("a type of another version", CLIENT, check, "yes",
                 lambda: refuses(assemblyai().talk(3).says(type="terminate_session"), "Invalid Message Type: terminate_session"))
-    yield Truth("all types known", VENDOR, check, "no",
-                lambda: refuses(assemblyai().talk(3).says(type="ForceEndpoint"), "Invalid Message Type: x"))
+    yield Truth("a type that is known here", UNKNOWN, check, "cannot_tell",
+                lambda: refuses(assemblyai().talk(3).says(type="KeepAlive"), "Invalid Message Type: KeepAlive"))
+    yield Truth("no text message at all", VENDOR, check, "no", lambda: refuses(assemblyai().talk(3), "Invalid Message Type: x"))
+    interrupt = {"type": "interrupt", "timestamp": 1, "message_id": "m"}
+    yield Truth("a message of an SDK's that the page does not know", UNKNOWN, check, "cannot_tell",
+                lambda: nextevi().says(**interrupt).closed(
+        4000, type="error", error_code="UNSUPPORTED_MESSAGE_TYPE", error_message="interrupt"))
     yield Truth("a list for a message", CLIENT, check, "yes", lambda: refuses(assemblyai().talk(3).says_raw(b"[]"), "Invalid Message: []"))
     yield Truth("a keep-alive where there is none", CLIENT, check, "yes", lambda: flux().talk(3).says(type="KeepAlive").closed(
         1005, type="Error", code="UNPARSABLE_CLIENT_MESSAGE", description="Text message received from client did not match any format"))

@@ -1,8 +1,8 @@
 """Claims about form: messages that are no JSON or of no known type, audio that cannot be decoded.
 
-Owns what their absence proves. That every text message was JSON proves that none was not; that each was of a type in the
-profile proves that none was of another. It does not prove that a value inside was right. Raw audio has no form at all: only a
-vendor that has been understanding it all along contradicts itself.
+Owns what their absence proves. That every text message was JSON proves that none was not. That each was of a type in the profile
+speaks against a claim about types, but does not prove it wrong: which types a vendor takes is the vendor's to say. It says nothing of
+the values inside. Raw audio has no form at all: only a vendor that has been understanding it all along contradicts itself.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ FLAWS: Final = {
     Noticed.ODD_BYTES: "messages did not hold whole samples",
     Noticed.ALL_ZERO_AUDIO: "the audio was silent all along",
 }
-WELL_FORMED: Final = "Every text message of the client's was JSON and of a known type: not the client. Send the vendor's support the ids."
+WELL_FORMED: Final = "Every text message of the client's was JSON: not the client. Send the vendor's support the ids."
+NO_TEXT: Final = "The client sent no text message at all: not the client. Send the vendor's support the ids."
+KNOWN_TYPES: Final = ("Every text message of the client's was of a type that is known of this vendor: either it takes fewer of them than "
+                      "its SDKs send, or it is wrong.")
 UNDERSTOOD: Final = ("The vendor had been sending results for this audio until it said so, and nothing in what was sent has changed: "
                      "not the client. Send the vendor's support the ids and the evidence.")
 
@@ -41,10 +44,13 @@ def message_shape(case: Case) -> Finding:
         return found(Check.MESSAGE_SHAPE, YES, "messages", stage="read", claimed=1, measured=max(wrong, 1))
     if shape.text_in_binary:  # what the vendor makes of these is not known
         return found(Check.MESSAGE_SHAPE, CANNOT_TELL, "messages", stage="read", claimed=1, measured=0)
-    decides = (" json " in says or " type " in says) and known.spec is not None
-    if decides and case.whole and not _may_mean_audio(case):
-        return found(Check.MESSAGE_SHAPE, NO, "messages", stage="read", claimed=1, measured=0, owner=Owner.VENDOR, hint=WELL_FORMED)
-    return found(Check.MESSAGE_SHAPE, CANNOT_TELL, "messages", stage="read", claimed=1, measured=0)
+    agrees, owner, hint = CANNOT_TELL, None, None
+    if known.spec is not None and case.whole and not _may_mean_audio(case):
+        if " json " in says:
+            agrees, owner, hint = NO, Owner.VENDOR, WELL_FORMED
+        elif " type " in says:
+            agrees, owner, hint = (CANNOT_TELL, Owner.UNKNOWN, KNOWN_TYPES) if shape.understood else (NO, Owner.VENDOR, NO_TEXT)
+    return found(Check.MESSAGE_SHAPE, agrees, "messages", stage="read", claimed=1, measured=0, owner=owner, hint=hint)
 
 
 def _may_mean_audio(case: Case) -> bool:

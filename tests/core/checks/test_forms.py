@@ -16,13 +16,20 @@ GOOD, UNKNOWN_TYPE, NO_JSON, LIST = b'{"type":"Finish"}', b'{"type":"Other"}', b
 
 @pytest.mark.parametrize(("text", "code", "agrees"), [
     (GOOD, "3006_json", "no"), (UNKNOWN_TYPE, "3006_json", "no"), (NO_JSON, "3006_json", "yes"), (LIST, "3006_json", "yes"),
-    (GOOD, "bad_type", "no"), (UNKNOWN_TYPE, "bad_type", "yes"), (NO_JSON, "bad_type", "yes"), (LIST, "bad_type", "yes"),
+    (UNKNOWN_TYPE, "bad_type", "yes"), (NO_JSON, "bad_type", "yes"), (LIST, "bad_type", "yes"),
     (GOOD, "BAD_MESSAGE", "cannot_tell"), (UNKNOWN_TYPE, "BAD_MESSAGE", "yes"), (NO_JSON, "BAD_MESSAGE", "yes"),
     (LIST, "BAD_MESSAGE", "yes"),
 ])
 def test_messages(text: bytes, code: str, agrees: str) -> None:
     got = message_shape(case(call().talk(1).says_raw(text), code))
     assert (got.agrees, got.owner) == (agrees, Owner.VENDOR if agrees == "no" else None)
+
+
+def test_a_type_that_is_known_here_may_be_none_to_the_vendor() -> None:
+    got = message_shape(case(call().talk(1).says_raw(GOOD), "bad_type"))
+    assert (got.agrees, got.owner) == ("cannot_tell", Owner.UNKNOWN)
+    got = message_shape(case(call().talk(1), "bad_type"))
+    assert (got.agrees, got.owner) == ("no", Owner.VENDOR)
 
 
 def test_what_was_not_all_seen_contradicts_nothing() -> None:
