@@ -22,6 +22,9 @@ from proxy.core.wire import OP_BINARY, OP_CLOSE, OP_TEXT, SAMPLED
 
 RESULT_SPACING: Final = 0.5
 """Seconds: interim results that follow each other more closely are counted but not parsed. No other message is passed over."""
+GOING_ON: Final = 5.0
+"""Seconds after an error from which on any word of the vendor's shows that it goes on; sooner it may be an acknowledgement on its way, or a
+goodbye."""
 
 
 class OneSide:
@@ -288,7 +291,7 @@ class VendorSide(OneSide):
         if kind.role in ("error", "warning"):
             self._told(kind, json, now)
             return
-        if kind.role == "ready":  # an acknowledgement on its way, or a goodbye, is no going on
+        if self._goes_on(kind, now):
             known.went_on()
         if kind.declares is not None:
             known.declared(*kind.declares.read(json))
@@ -309,6 +312,13 @@ class VendorSide(OneSide):
         elif kind.role == "disconnect":
             known.judged(now)
             known.ending.told(as_close_code(kind.close_code(json)), text_of(kind.close_reason(json)), now)
+
+    def _goes_on(self, kind: Kind, now: float) -> bool:
+        """Whether a message shows that the session goes on after an error. Where a client begins its streams, an error ends the stream."""
+        known = self.known
+        if kind.role == "info" and known.judged_at is not None and known.spec is not None and not known.spec.client.has_start:
+            return now - known.judged_at >= GOING_ON
+        return kind.role == "ready"
 
     def _told(self, kind: Kind, json: Json, now: float) -> None:
         known = self.known

@@ -50,6 +50,8 @@ VENDOR: Final = Vendor(Profile.model_validate({
             "server": {"kinds": {
                 "hello": {"role": "ready", "ids": {"connection_id": ["data.id", "id"]}},
                 "words": {"role": "result"},
+                "speech": {"role": "info"},
+                "error": {"role": "error", "fatal": "if_last", "server_detail": "message"},
                 "bye": {"role": "disconnect", "close_code": ["code", "data.code"], "close_reason": "reason"},
             }},
         },
@@ -175,6 +177,13 @@ class TestErrorsThatMayBeWarnings:
         report = play("wav").hears(type="error", message="client u-17 is not active").hears(**after).client_closes(100).end()
         assert (report.verdict.code, report.verdict.outcome, report.verdict.initiated_by) == ("INACTIVE", Outcome.ERROR, Side.VENDOR)
 
+    @pytest.mark.parametrize(("stage", "seconds", "outcome"), [
+        ("json", 4.9, Outcome.ERROR), ("json", 5.1, Outcome.OK), ("wav", 60, Outcome.ERROR)])
+    def test_any_word_long_after_it_takes_it_back_but_where_it_ended_a_stream(self, stage: str, seconds: float, outcome: Outcome) -> None:
+        told = play(stage).hears(type="hello").hears(type="error", message="client u-17 is not active")
+        word = {"json": "speech", "wav": "open"}[stage]
+        assert told.wait(seconds).hears(type=word).client_closes(1000).end().verdict.outcome is outcome
+
     def test_a_drop_after_it_is_its_consequence(self) -> None:
         report = play("proto").vendor(CONFIRM, SERVER_ERROR).lost(Side.VENDOR, Transport.RESET).end()
         assert (report.verdict.code, report.verdict.initiated_by) == ("THREE", Side.VENDOR)
@@ -280,7 +289,7 @@ class TestStreams:
 
 
 class TestBinaryThatIsNoAudio:
-    @pytest.mark.parametrize("payload", [b'{"type":"KeepAlive"}', b64encode(b"\0\1\2" * 80)])
+    @pytest.mark.parametrize("payload", [b'{"type":"KeepAlive"}', b64encode(bytes(range(240)))])
     def test_text_is_noticed(self, payload: bytes) -> None:
         session = play("json").client(*[binary(b"\1\x40" * 1600)] * 12, binary(payload)).session
         base64_in_tenth = payload[:1] != b"{"
