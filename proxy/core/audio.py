@@ -75,8 +75,8 @@ def is_text(head: bytes) -> bool:
     """Whether a message is text after all: JSON sent as binary, or base64. Samples never look so for long."""
     if head[:1] == b"{":
         return head.isascii() and head.count(b'"') > 1
-    # Silence in A-law is one letter all along.
-    return len(head) >= HEAD_BYTES - 2 and len(set(head)) > 1 and _BASE64.fullmatch(head) is not None
+    # In A-law silence is one letter all along, and what is faint and below zero all of capitals.
+    return len(head) >= HEAD_BYTES - 2 and len(set(head)) > 1 and not head.isupper() and _BASE64.fullmatch(head) is not None
 
 
 def wav(head: bytes) -> tuple[AudioFormat, int] | None:

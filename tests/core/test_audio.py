@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import struct
 import warnings
+from base64 import b64encode
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.core.audio import HEAD_BYTES, SILENCE_LEVEL, UNTIMED, AudioFormat, container, peak
+from proxy.core.audio import HEAD_BYTES, SILENCE_LEVEL, UNTIMED, AudioFormat, container, is_text, peak
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # audioop leaves the standard library with Python 3.13
@@ -106,3 +107,21 @@ def test_mulaw_levels_rise_with_the_code() -> None:
 def test_a_level_is_a_share_of_full_scale(head: bytes, name: str) -> None:
     level = peak(head, name)
     assert level is None or 0.0 <= level <= 1.0
+
+
+@pytest.mark.parametrize("offset", range(-40, 1, 8))
+def test_faint_telephony_is_no_text(offset: int) -> None:
+    """Noise a little below zero is made of capitals in A-law."""
+    noise = [offset - (number * 7919) % 24 for number in range(HEAD_BYTES)]
+    head = encoded_alaw(noise)
+    assert not is_text(head)
+
+
+def encoded_alaw(samples: list[int]) -> bytes:
+    return bytes(audioop.lin2alaw(struct.pack(f"<{len(samples)}h", *samples), 2))
+
+
+def test_base64_and_json_are_text() -> None:
+    assert is_text(b64encode(bytes(range(HEAD_BYTES)))[:HEAD_BYTES])
+    assert is_text(b'{"type": "KeepAlive"}')
+    assert not is_text(b"A" * HEAD_BYTES)
