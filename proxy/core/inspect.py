@@ -149,14 +149,16 @@ def text_of(value: Any) -> str | None:
     return None
 
 
+def teller(message: Message) -> Callable[[Json], Told]:
+    """Takes codes, texts and ids out of one message."""
+    said = {"server_code": message.server_code, "server_title": message.server_title, "server_detail": message.server_detail}
+    parts = tuple((name, first(paths)) for name, paths in (*said.items(), *message.ids.items()) if paths)
+    return lambda json: Told(**{name: text_of(part(json)) for name, part in parts})
+
+
 def told_by(message: Message, json: Json) -> Told:
-    """Codes, texts and ids of one message."""
-    return Told(
-        server_code=text_of(first(message.server_code)(json)),
-        server_title=text_of(first(message.server_title)(json)),
-        server_detail=text_of(first(message.server_detail)(json)),
-        **{name: text_of(first(paths)(json)) for name, paths in message.ids.items()},
-    )
+    """The same of a message that is read once."""
+    return teller(message)(json)
 
 
 def _audio(message: Message) -> Callable[[Json], Piece | None] | None:
@@ -197,11 +199,12 @@ class Kind:
     """One kind of message with its paths compiled. `held` gives the audio in it."""
 
     __slots__ = ("audio_seconds", "close_code", "close_reason", "declares", "expires_at", "fatal", "final", "has_text", "held", "message",
-                 "name", "required", "role", "speech_end", "speech_start", "utterance", "when")
+                 "name", "required", "role", "speech_end", "speech_start", "told", "utterance", "when")
 
     def __init__(self, name: str, message: Message) -> None:
         self.name, self.message, self.role, self.fatal = message.name or name, message, message.role, message.fatal
         self.held = _audio(message)
+        self.told = teller(message)
         self.declares = Declaration(message.declares) if message.declares else None
         self.close_code, self.close_reason = first(message.close_code), first(message.close_reason)
         self.required = tuple(getter(path) for path in message.required)
@@ -213,9 +216,6 @@ class Kind:
         self.speech_end = _position(message.speech_end)
         self.audio_seconds = _position(message.audio_seconds)
         self.expires_at = getter(message.expires_at) if message.expires_at else None
-
-    def told(self, json: Json) -> Told:
-        return told_by(self.message, json)
 
     def fits(self, json: Json) -> bool:
         """For messages with a type that is already known to be this one's."""
