@@ -7,7 +7,7 @@ the command's business.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from proxy.core.classify import NOTHING, Meaning, meanings_of
@@ -28,6 +28,7 @@ class Entry:
     retry: Retry
     hint: str
     rule: str | None
+    """The first rule that says so."""
     rows: tuple[str, ...] = ()
     """Rows of the vendor's own error page."""
     aliases: tuple[str, ...] = ()
@@ -49,9 +50,21 @@ def listing(profiles: Iterable[Profile], common: Common | None) -> Iterator[Entr
             yield _entry(None, own_meaning(code))
 
 
-def _of_rules(vendor: str | None, rules: tuple[Rule, ...]) -> Iterator[Entry]:
+def _of_rules(vendor: str | None, rules: tuple[Rule, ...]) -> Iterable[Entry]:
+    """What several rules say in the same words is one error, told in several ways: it stands where the first of them does."""
     meanings = meanings_of(rules, vendor is not None)
-    return (_entry(vendor, meanings[rule.id], rule.rows, rule.aliases) for rule in rules if rule.outcome == "error")
+    entries: dict[Meaning, Entry] = {}
+    for rule in rules:
+        if rule.outcome == "error":
+            entry = _entry(vendor, meanings[rule.id], rule.rows, rule.aliases)
+            same = replace(meanings[rule.id], rule=None)
+            first = entries.setdefault(same, entry)
+            entries[same] = replace(first, rows=_both(first.rows, entry.rows), aliases=_both(first.aliases, entry.aliases))
+    return entries.values()
+
+
+def _both(some: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(some + more))
 
 
 def _entry(vendor: str | None, meaning: Meaning, rows: tuple[str, ...] = (), aliases: tuple[str, ...] = ()) -> Entry:

@@ -22,6 +22,15 @@ def test_every_rule_that_is_an_error_has_its_row_in_the_order_of_the_file() -> N
     ]
 
 
+def test_what_is_said_in_several_ways_is_one_error() -> None:
+    words = rule("words", {"text": "fit"}, code="FITTED", rows="some-3", aliases=["other", "third"])
+    other = rule("not-quite", {"text": "quite"}, code="FITTED", retry="never")
+    entries = list(listing([profile(rules=[FITTED, BETWEEN, words, other])], None))
+    assert [(entry.rule, entry.rows, entry.aliases) for entry in entries] == [
+        ("fitted", ("some-1", "some-3"), ("unknown", "other", "third")), ("between", (), ()), ("not-quite", (), ()),
+    ]
+
+
 def test_what_belongs_to_no_vendor_comes_last() -> None:
     found = list(listing([profile()], common(rule("shared", {"close_code": 1002}))))
     assert [(entry.vendor, entry.code, entry.rule) for entry in found] == [
