@@ -28,6 +28,7 @@ from proxy.core.checks.forms import audio_decodable, message_shape
 from proxy.core.checks.rates import audio_rate, message_rate
 from proxy.core.checks.received import audio_received, idle
 from proxy.core.classify import Meaning
+from proxy.core.policy import Action, Rule
 from proxy.core.report import Evidence
 from proxy.core.session import Session
 from proxy.core.verdict import Category, Noticed, Outcome, Owner, Side
@@ -44,6 +45,8 @@ UNTAKEN: Final = "The client left without the end message, after the vendor had 
 STOOD_STILL: Final = "The connection was lost while Earwitness stood still: its peer may have lost patience, or its last words were lost."
 SILENT_LEFT: Final = "The client left without the end message, after the vendor had fallen silent though it got audio."
 UNREADY_LEFT: Final = "The client left without the end message, after waiting for the vendor's hello longer than it may take."
+SHAPED_HERE: Final = ("What the vendor complains of is how its traffic was cut, joined or held by this listener's policy: compare the "
+                      "policy's numbers with the vendor's limits.")
 SILENT_OK: Final = "The session ended as it should, but the vendor had fallen silent before, though it got audio: something may be missing."
 
 Look = Callable[[Case], Finding | None]
@@ -58,6 +61,13 @@ CHECKS: Final[dict[Category, tuple[Look, ...]]] = {
     Category.SESSION_EXPIRED: (session_duration,),
 }
 """By what the claim means. Idleness and rates depend on the vendor and the moment as well."""
+
+SHAPING: Final = {
+    Category.AUDIO_PACING: {Rule.PACE},
+    Category.AUDIO_CHUNK: {Rule.CHUNK_DURATION, Rule.CHUNK_BYTES},
+    Category.RATE_LIMIT: {Rule.MESSAGE_RATE, Rule.AUDIO_CHUNK_RATE},
+}
+"""The rules by which the gate makes what such a claim is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,8 @@ def examine(session: Session, outcome: Outcome, meaning: Meaning, now: float) ->
         return Examined(figures, *_unclaimed(session, outcome, meaning, now))
     findings = [finding for look in _checks(case) if (finding := look(case)) is not None]
     owner, hint = _decide(findings, meaning)
+    if owner is Owner.CLIENT and _shaped(session, meaning.category):
+        owner, hint = Owner.UNKNOWN, SHAPED_HERE
     return Examined(tuple(finding.evidence for finding in findings) + figures, owner, hint)
 
 
@@ -113,6 +125,14 @@ def _decide(findings: list[Finding], meaning: Meaning) -> tuple[Owner, str | Non
     if findings and all(finding.agrees == NO for finding in findings):
         return findings[0].owner or meaning.owner, hint
     return meaning.owner, hint
+
+
+def _shaped(session: Session, category: Category) -> bool:
+    """Whether what the vendor complains of may be the gate's work, and not the client's."""
+    done = session.done
+    if category is Category.IDLE_TIMEOUT:
+        return done.delay_max >= LEAST_MARGIN or (session.gate is not None and session.gate.held_seconds > 0)
+    return any(rule in SHAPING.get(category, ()) and action is not Action.REFUSED for rule, action in done.actions)
 
 
 def _stuck(session: Session, now: float) -> tuple[Owner, str]:

@@ -190,7 +190,8 @@ class Watch:
         """Any message is a sign of life; with keep-alives, or after the last piece of a request, it is a pause."""
         known, window = self._known, idle_window(self._known)
         limit = min(CLIENT_SECONDS, max(LEAST_IDLE, window / 2)) if window else CLIENT_SECONDS
-        pauses = known.rests or (known.spec is not None and known.spec.spec.client_pauses)
+        held = known.gate is not None and not known.gate.empty  # it has spoken, and waits here
+        pauses = held or known.rests or (known.spec is not None and known.spec.spec.client_pauses)
         if known.clock.chunks and not pauses and now - max(known.clock.last_at, self._sent_at or 0.0) >= limit:
             known.noticed(Noticed.CLIENT_SILENT, now)
         if window and self._left(window, now) <= max(LEAST_IDLE, IDLE_SHARE * window):

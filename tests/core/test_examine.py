@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.core.profile import Profile
+from proxy.core.examine import SHAPED_HERE
+from proxy.core.gate import Gate
+from proxy.core.meter import Meter
+from proxy.core.policy import Action, Rule, Rules, bounds
+from proxy.core.profile import Limits, Profile
 from proxy.core.report import Report
 from proxy.core.vendor import Vendor
-from proxy.core.verdict import Outcome, Owner, Side, Transport
+from proxy.core.verdict import Noticed, Outcome, Owner, Side, Transport
 
-from .playbook import COMMON, PROFILE, V1, Play, tcp
+from .playbook import BINARY, COMMON, PROFILE, V1, Play, frame, tcp
 
 WINDOW = 10.0
 
@@ -156,3 +160,47 @@ def test_a_connection_lost_while_we_stood_still_is_nobodys() -> None:
 def test_a_stall_that_was_over_settles_nothing() -> None:
     play = speaks(call(), 5).wait(4).tick(lag=4.0)
     assert found(accused(speaks(play, 5, delivered=False))) == ("cannot_tell", "delivered", Owner.UNKNOWN, Owner.CLIENT)
+
+
+# The gate
+
+
+@pytest.mark.parametrize(("rule", "action", "says", "owner"), [
+    (Rule.PACE, Action.DELAYED, "Audio too fast", Owner.UNKNOWN),
+    (Rule.CHUNK_DURATION, Action.DELAYED, "Audio too fast", Owner.CLIENT),
+    (Rule.CHUNK_BYTES, Action.SPLIT, "Chunk too long", Owner.UNKNOWN),
+    (Rule.CHUNK_DURATION, Action.COALESCED, "Chunk too long", Owner.UNKNOWN),
+    (Rule.PACE, Action.DELAYED, "Chunk too long", Owner.CLIENT),
+    (Rule.MESSAGE_RATE, Action.DELAYED, "Too many messages", Owner.UNKNOWN),
+])
+def test_nobody_is_blamed_for_what_the_gate_did(rule: Rule, action: Action, says: str, owner: Owner) -> None:
+    raw = PROFILE.model_dump()
+    claims = {"audio_pacing": "audio too fast", "audio_chunk": "chunk too long", "rate_limit": "too many messages"}
+    raw["rules"] = [*raw["rules"], *({
+        "id": category.replace("_", "-"), "code": category, "category": category, "owner": "client", "hint": "h", "when": [{"text": text}],
+        "examples": [{"close_code": 4000}]} for category, text in claims.items())]
+    play = Play(V1, vendor=Vendor(Profile.model_validate(raw), COMMON)).opened()
+    play.client(frame(BINARY, bytes(3200), masked=True) * 100).speaks(1)  # ten seconds at once
+    play.session.done.count(rule, action)
+    verdict = play.vendor_closes(4000, says).end().verdict
+    assert (verdict.owner, verdict.rule_owner) == (owner, Owner.CLIENT)
+    assert (verdict.hint == SHAPED_HERE) is (owner is Owner.UNKNOWN)
+
+
+def test_a_client_that_waited_in_the_gate_was_not_idle() -> None:
+    play = speaks(call(), 5)
+    play.session.done.waited(9.0, Rule.MESSAGE_RATE)
+    report = accused(play.wait(10.3))
+    assert found(report) == ("yes", "read", Owner.UNKNOWN, Owner.CLIENT)
+    assert report.verdict.hint == SHAPED_HERE
+
+
+def test_one_whose_audio_still_waits_there_is_not_either() -> None:
+    play = call()
+    gate = Gate(frozenset({Rule.PACE}), bounds(Rules.model_validate({"pace": {"lead_seconds": 0.5}}), Limits()),
+                Meter(vendor().endpoints["v1"], play.session.request, None))
+    play.session.gated(gate)
+    gate.feed(frame(BINARY, bytes(3200), masked=True) * 20, play.now)
+    report = accused(speaks(play, 5).wait(10.3))
+    assert (report.verdict.owner, report.verdict.hint) == (Owner.UNKNOWN, SHAPED_HERE)
+    assert Noticed.CLIENT_SILENT not in [fact.fact for fact in report.facts]
