@@ -17,7 +17,7 @@ from proxy.settings.document import Document, Keys, Place, read, scalar
 from proxy.settings.model import EVERY_ROUTE, Admin, Metrics, Settings
 from proxy.settings.policies import contradictions, merged
 from proxy.settings.problems import ConfigError, Problem, instead, shown
-from proxy.settings.profiles import Catalogue, common_in, load_all, load_some, packaged, profile_in, vendor_files
+from proxy.settings.profiles import Catalogue, common_in, load_all, load_common, load_some, packaged, profile_in, vendor_files
 from proxy.settings.upstreams import upstreams
 from proxy.settings.validate import validated
 from proxy.settings.values import Address, address
@@ -50,16 +50,23 @@ def load(path: Path | None = None, env: Mapping[str, str] | None = None, overrid
 
 
 def check(path: Path) -> list[Problem]:
-    """Everything that is wrong with a file: settings with every profile they name, a vendor's profile, or common rules."""
+    """Everything that is wrong with a file: settings with every profile they name, a vendor's profile, or common rules.
+
+    The rules of profiles that are not packaged must take their own examples; those of the packaged ones do.
+    """
+    from proxy.settings.examples import problems_of  # for checking alone: running waits for nothing that it does not need
+
     try:
         document = read(path)
         top = document.data if isinstance(document.data, dict) else {}
         if "vendor" in top or "endpoints" in top:
-            profile_in(document, path.stem)
-        elif "rules" in top:
+            return list(problems_of(document, profile_in(document, path.stem), load_common()))
+        if "rules" in top:
             common_in(document)
         else:
-            _settled(document, path.parent, {}, Overrides(), thorough=True)
+            known = _settled(document, path.parent, {}, Overrides(), thorough=True).catalogue
+            own = [file for file in _files(document, path.parent, []).values() if file.parent != packaged() / "vendors"]
+            return [problem for file in own for problem in problems_of(read(file), known.profiles[file.stem], known.common)]
     except ConfigError as error:
         return error.problems
     return []

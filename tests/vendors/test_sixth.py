@@ -99,6 +99,14 @@ MISTAKES: Final = [
     ("when: {close_code: 4003, text: too fast}", "when: {}", ["rules.1.when: a condition that asks nothing fits everything"]),
     ("    examples:\n      - {close_code: 4003, close_reason: You are too fast for us}\n", "", ["rules.1.examples: is missing"]),
     ("      - {close_code: 4003, close_reason: You are too fast for us}\n", "", ["rules.1.examples: should be a list"]),
+    ("close_reason: Go away", "close_reason: You are too fast", ["rules.2.examples.0: is taken by pace, not by some-4003"]),
+    ("close_reason: You are too fast for us", "close_reason: Slow down", ["rules.1.examples.0: is taken by some-4003, not by pace"]),
+    ("{close_code: 4003, close_reason: You are", "{close_code: 4999, close_reason: You are", [
+        "rules.1.examples.0: is taken by no rule alone, not by pace",
+    ]),
+    ("{close_code: 4003, close_reason: You are too fast for us}", "{frames_hex: xyz}", [
+        "rules.1.examples.0.frames_hex: should be the hex of bytes",
+    ]),
     ("close_reason: Go away", "close_raison: Go away", ["rules.2.examples.0.close_raison: unknown key; did you mean 'close_reason'?"]),
     ("id: pace", "id: chunk", ["rules.1.id: a second rule with the id 'chunk'"]),
     ("one_of: [chunk, pace]", "one_of: [chunk, peace]", ["rules.2.one_of: no plain rule with the id 'peace'"]),
