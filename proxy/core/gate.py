@@ -24,7 +24,7 @@ from proxy.core.frames import BrokenError, Frame
 from proxy.core.held import Done, Held, Unit, as_it_came, pieces_of
 from proxy.core.meter import Measured, Meter
 from proxy.core.pacing import ROUNDING
-from proxy.core.policy import Action, Bounds, Policy, Rule, bounds
+from proxy.core.policy import Action, Bounds, Policy, Rule, bounds, touching
 from proxy.core.schedule import Schedule
 from proxy.core.shaping import Shaper
 from proxy.core.vendor import CompiledEndpoint, Request
@@ -38,10 +38,6 @@ NO_RUN: Final = -1
 ANYTHING: Final = Measured(alike=True)
 """A message that no rule asks about."""
 
-TOUCHING: Final = frozenset({
-    Rule.PACE, Rule.CHUNK_DURATION, Rule.CHUNK_BYTES, Rule.MESSAGE_RATE, Rule.AUDIO_CHUNK_RATE, Rule.AUDIO_FORMAT, Rule.MESSAGE_SHAPE,
-})
-"""The rules that take a gate."""
 RATES: Final = (Rule.MESSAGE_RATE, Rule.AUDIO_CHUNK_RATE)
 
 
@@ -54,13 +50,7 @@ def gate_for(policy: Policy, endpoint: CompiledEndpoint | None, request: Request
     if endpoint is None:
         return None
     numbers = bounds(policy.rules, endpoint.spec.limits)
-    given = {
-        Rule.CHUNK_DURATION: numbers.chunk_min or numbers.chunk_max,
-        Rule.CHUNK_BYTES: numbers.chunk_bytes,
-        Rule.MESSAGE_RATE: numbers.messages_per_minute,
-        Rule.AUDIO_CHUNK_RATE: numbers.chunks_per_second,
-    }
-    enforced = frozenset(rule for rule in TOUCHING if policy.enforces(rule) and given.get(rule, True))
+    enforced = touching(policy, numbers)
     return Gate(enforced, numbers, Meter(endpoint, request, inflater), delayed) if enforced else None
 
 

@@ -191,3 +191,17 @@ def bounds(rules: Rules, limits: Limits) -> Bounds:
 
 def _first(*values: float | None) -> float:
     return next(value for value in values if value is not None)
+
+
+def touching(policy: Policy, numbers: Bounds) -> frozenset[Rule]:
+    """The rules that are enforced, have to look at what a client sends before it goes, and have a number where they need one."""
+    given = {
+        Rule.PACE: True,
+        Rule.CHUNK_DURATION: numbers.chunk_min or numbers.chunk_max,
+        Rule.CHUNK_BYTES: numbers.chunk_bytes,
+        Rule.MESSAGE_RATE: numbers.messages_per_minute,
+        Rule.AUDIO_CHUNK_RATE: numbers.chunks_per_second,
+        Rule.AUDIO_FORMAT: True,
+        Rule.MESSAGE_SHAPE: True,
+    }
+    return frozenset(rule for rule, number in given.items() if number and policy.enforces(rule))

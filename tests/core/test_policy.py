@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from proxy.core.policy import BY_DEFAULT, CREDIT_SECONDS, LEAD_SECONDS, Mode, Policy, Rule, Rules, bounds
+from proxy.core.policy import BY_DEFAULT, CREDIT_SECONDS, LEAD_SECONDS, Mode, Policy, Rule, Rules, bounds, touching
 from proxy.core.profile import Limits
 
 
@@ -71,3 +71,13 @@ def test_numbers_are_the_operators_else_the_profiles_else_the_defaults() -> None
     neither = bounds(Rules(), Limits())
     assert (neither.lead, neither.credit) == (LEAD_SECONDS, CREDIT_SECONDS)
     assert (neither.chunk_min, neither.chunk_max, neither.chunk_bytes, neither.messages_per_minute, neither.session_seconds) == (None,) * 5
+
+
+def test_rules_without_a_number_touch_nothing() -> None:
+    everything = policy(rules={rule.value: {"mode": "enforce"} for rule in Rule})
+    always = {Rule.PACE, Rule.AUDIO_FORMAT, Rule.MESSAGE_SHAPE}
+    assert touching(everything, bounds(everything.rules, Limits())) == always
+    limits = Limits(chunk_seconds=(0.05, 1.0), chunk_bytes=1000, chunks_per_second=100, messages_per_minute=1000)
+    needs = {Rule.CHUNK_DURATION, Rule.CHUNK_BYTES, Rule.MESSAGE_RATE, Rule.AUDIO_CHUNK_RATE}
+    assert touching(everything, bounds(everything.rules, limits)) == always | needs
+    assert touching(policy(), bounds(Rules(), limits)) == set()
