@@ -22,6 +22,7 @@ from proxy.core.inspect import Json, Kind, Told
 from proxy.core.shape import Shape
 from proxy.core.tally import AudioSeconds, Tables, Traffic
 from proxy.core.timing import AudioClock, ResultClock
+from proxy.core.tracecontext import TraceContext, said
 from proxy.core.vendor import CompiledEndpoint, Request, Vendor
 from proxy.core.verdict import Inspection, Phase, Side
 from proxy.core.wire import FrameScanner, Gatherer
@@ -53,7 +54,7 @@ class Known:
         "facts", "failed", "from_client", "from_vendor", "gate", "gate_failed", "heard_at", "held_seconds", "injected_at", "inspection",
         "judged_at", "kept_alive_at", "lagged_at", "lagged_for", "lead_seconds", "listener", "loop_lag_max", "loudest", "ready_at",
         "reported_of", "req_id", "request", "rests", "results", "seen", "session_id", "shape", "spec", "started_at", "stopped_at",
-        "streams", "then", "to_client", "to_vendor", "vendor", "vendor_profile", "waiting", "wall", "warnings",
+        "streams", "then", "to_client", "to_vendor", "trace", "vendor", "vendor_profile", "waiting", "wall", "warnings",
     )
 
     from_client: FrameScanner
@@ -66,6 +67,7 @@ class Known:
         self.spec = endpoint
         self.request = request
         self.started_at, self.wall = now, wall
+        self.trace = said(request.headers)
         self.answered_at: float | None = None
         self.ready_at: float | None = None
         self.expires_at: float | None = None
@@ -90,7 +92,7 @@ class Known:
         self._pending_name = ""
         self._ready_seconds = tables.ready
         self.clock = AudioClock(self.audio_format, self.audio, tables)
-        self.results = ResultClock(self.clock, tables)
+        self.results = ResultClock(self.clock, tables, self.trace.mark)
         self.delivery = Delivery(self.audio)
         self.lead_seconds = 0.0
         self.held_seconds = 0.0  # of audio that waits in the gate
@@ -114,6 +116,10 @@ class Known:
         self.buffered = (0, 0)
         self.buffered_max = 0
 
+    def traced(self, trace: TraceContext) -> None:
+        """Whoever traces sessions has given this one its ids. Before anything happens."""
+        self.trace, self.results.mark = trace, trace.mark
+
     def ids_from(self, headers: Mapping[str, str]) -> None:
         for name, header in (self.spec.spec.response_ids if self.spec else {}).items():
             if header.lower() in headers:
@@ -127,7 +133,7 @@ class Known:
     def ready(self, now: float) -> None:
         if self.ready_at is None:
             self.ready_at, self.claim.ready = now, True
-            self._ready_seconds.observe(now - self.started_at)
+            self._ready_seconds.observe(now - self.started_at, self.trace.mark, now)
 
     def declared(self, *said: str | None) -> None:
         """A message says what the audio is: encoding, sample rate, channels; None keeps what was said before."""

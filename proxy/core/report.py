@@ -99,6 +99,7 @@ class Report:
     verdict: Verdict
     ready_at: str | None = None
     trace_id: str | None = None
+    span_id: str | None = None
     client_close: Close | None = None
     vendor_close: Close | None = None
     evidence: list[Evidence] = field(default_factory=list)

@@ -6,9 +6,8 @@ Every string of a peer's goes through redaction here, and nowhere else, on its w
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from proxy.core.ending import FULL_LENGTH, SeenClose, outcome_of
 from proxy.core.examine import examine
@@ -18,8 +17,6 @@ from proxy.core.session import Session
 from proxy.core.tally import FRAME_TYPES, Traffic
 from proxy.core.vendor import Discretion, Request, Vendor
 from proxy.core.verdict import Side, Verdict
-
-_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)")
 
 
 def report_of(session: Session, now: float, correlation: Mapping[str, Sequence[str]] | None = None) -> Report:
@@ -31,7 +28,8 @@ def report_of(session: Session, now: float, correlation: Mapping[str, Sequence[s
     return Report(
         session_id=session.session_id,
         listener=session.listener,
-        trace_id=_trace_id(session.request),
+        trace_id=session.trace.trace_id,
+        span_id=session.trace.span_id,
         started_at=utc(session.wall),
         ready_at=_at(session, session.ready_at),
         ended_at=utc(session.wall + now - session.started_at),
@@ -144,12 +142,6 @@ def correlated(vendor: Vendor, request: Request, names: Mapping[str, Sequence[st
     found = {name: request.headers.get(name.lower()) for name in names.get("headers", ())}
     found |= {name: request.query.get(name) for name in names.get("query", ())}
     return {name: known for name, value in found.items() if (known := shown.id(value))}
-
-
-def _trace_id(request: Request) -> str | None:
-    """The trace id of a W3C `traceparent`, if the client sent a valid one."""
-    match = _TRACEPARENT.match(request.headers.get("traceparent", ""))
-    return match[1] if match else None
 
 
 def _at(session: Session, at: float | None) -> str | None:

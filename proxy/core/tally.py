@@ -7,6 +7,7 @@ Telemetry turns these tables into metrics when it is asked to. All of it lives o
 from __future__ import annotations
 
 from bisect import bisect_left
+from dataclasses import dataclass
 from typing import Final
 
 FRAME_TYPES: Final = ("audio", "binary", "text", "ping", "pong", "close", "continuation", "other")
@@ -28,19 +29,33 @@ HELD_SECONDS: Final = (0.1, 1.0, 10.0)
 LAG_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
-class Histogram:
-    """Counts per bucket, the last for what is above every bound. `counts` are not cumulative."""
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One value that was counted, and the id of the trace in which more is told of it. `at` is the monotonic clock."""
 
-    __slots__ = ("bounds", "counts", "total")
+    value: float
+    mark: str
+    at: float
+
+
+class Histogram:
+    """Counts per bucket, the last for what is above every bound. `counts` are not cumulative. `examples`: the latest by bucket."""
+
+    __slots__ = ("bounds", "counts", "examples", "total")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
+        self.examples: dict[int, Example] = {}
 
-    def observe(self, value: float) -> None:
-        self.counts[bisect_left(self.bounds, value)] += 1
+    def observe(self, value: float, mark: str | None = None, at: float = 0.0) -> None:
+        """`mark` and its time make an example of the value."""
+        bucket = bisect_left(self.bounds, value)
+        self.counts[bucket] += 1
         self.total += value
+        if mark is not None:
+            self.examples[bucket] = Example(value, mark, at)
 
     def add(self, other: Histogram) -> None:
         """Raises ValueError where the bounds differ."""
@@ -48,6 +63,10 @@ class Histogram:
             raise ValueError(f"bounds differ: {self.bounds} and {other.bounds}")
         self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
         self.total += other.total
+        for bucket, example in other.examples.items():
+            known = self.examples.get(bucket)
+            if known is None or known.at < example.at:
+                self.examples[bucket] = example
 
 
 class Traffic:

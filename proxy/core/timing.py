@@ -208,11 +208,13 @@ class Marks:
 class ResultClock:
     """The vendor's results against the audio they speak of."""
 
-    __slots__ = ("_audio", "_last_final", "_tables", "finals", "first_at", "first_seconds", "lag_last", "lag_max", "last_at", "results")
+    __slots__ = ("_audio", "_last_final", "_tables", "finals", "first_at", "first_seconds", "lag_last", "lag_max", "last_at",
+                 "mark", "results")
 
-    def __init__(self, audio: AudioClock, tables: Tables) -> None:
+    def __init__(self, audio: AudioClock, tables: Tables, mark: str | None = None) -> None:
         self._audio = audio
         self._tables = tables
+        self.mark = mark  # of what is observed
         self._last_final: object = None
         self.results = 0
         self.finals = 0
@@ -241,7 +243,7 @@ class ResultClock:
         if spoken is not None:
             self.lag_last = lag = max(0.0, now - spoken)
             self.lag_max = max(self.lag_max or 0.0, lag)
-            (self._tables.final_lag if final else self._tables.interim_lag).observe(lag)
+            (self._tables.final_lag if final else self._tables.interim_lag).observe(lag, self.mark, now)
 
     def restart(self) -> None:
         """Another stream begins on the same socket: what comes next is its first result, and counts from here."""
@@ -258,6 +260,6 @@ class ResultClock:
         began = self._audio.written_at(start) if start is not None else None
         if began is not None:
             self.first_seconds = max(0.0, now - began)
-            self._tables.first_result.observe(self.first_seconds)
+            self._tables.first_result.observe(self.first_seconds, self.mark, now)
 
 

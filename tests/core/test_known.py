@@ -5,7 +5,8 @@ from __future__ import annotations
 from proxy.core.audio import UNTIMED, AudioFormat
 from proxy.core.inspect import Told
 from proxy.core.known import Known
-from proxy.core.tally import Tables
+from proxy.core.tally import READY_SECONDS, Example, Tables
+from proxy.core.tracecontext import TraceContext
 from proxy.core.vendor import Request
 from proxy.core.verdict import Inspection, Side
 from tests.core.playbook import V1, VENDOR
@@ -77,3 +78,14 @@ def test_a_stream_begins_anew() -> None:
     one.stream_began()
     assert (one.streams, one.claim.end_sent, one.ending.initiated_by) == (1, False, Side.UNKNOWN)
     assert one.stopped_at is None
+
+
+def test_observations_are_marked_with_the_trace_once_it_is_known() -> None:
+    one = known()
+    assert (one.trace.trace_id, one.results.mark) == (None, None)
+    one.traced(TraceContext("a" * 32, "b" * 16, sampled=True))
+    assert one.results.mark == "a" * 32
+    one.ready(102.0)
+    assert one._ready_seconds.examples == {READY_SECONDS.index(2.5): Example(2.0, "a" * 32, 102.0)}
+    one.traced(TraceContext("a" * 32, "b" * 16, sampled=False))
+    assert one.results.mark is None

@@ -8,7 +8,8 @@ from proxy.core.report import SCHEMA, Close, Evidence, Fact, Report, utc
 from proxy.core.verdict import Category, Outcome, Verdict
 
 NAMED = {
-    "schema", "session_id", "trace_id", "listener", "vendor", "endpoint", "started_at", "ready_at", "ended_at", "duration_seconds",
+    "schema", "session_id", "trace_id", "span_id",
+    "listener", "vendor", "endpoint", "started_at", "ready_at", "ended_at", "duration_seconds",
     "outcome", "phase", "code", "rule", "category", "owner", "rule_owner", "retry", "retry_after_seconds", "initiated_by", "ended_by",
     "client_close", "vendor_close", "http_status", "server_code", "server_title", "server_detail", "connection_id", "req_id", "close_code",
     "close_reason", "evidence", "self", "audio", "latency", "traffic", "actions", "facts", "inspection", "correlation", "hint",

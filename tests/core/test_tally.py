@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.core import tally
-from proxy.core.tally import AudioSeconds, Histogram, Tables, Traffic
+from proxy.core.tally import AudioSeconds, Example, Histogram, Tables, Traffic
 
 
 @pytest.mark.parametrize(("value", "bucket"), [(-1.0, 0), (0.0, 0), (0.1, 0), (0.100001, 1), (1.0, 1), (1.5, 2)])
@@ -30,6 +30,20 @@ def test_histograms_add_up(one: list[int], other: list[int]) -> None:
 def test_histograms_of_other_bounds_do_not() -> None:
     with pytest.raises(ValueError, match="bounds differ"):
         Histogram((1,)).add(Histogram((2,)))
+
+
+def test_the_latest_example_of_a_bucket_stays() -> None:
+    one, other = Histogram((1.0,)), Histogram((1.0,))
+    one.observe(0.5)
+    assert one.examples == {}
+    one.observe(0.5, "a", 10.0)
+    one.observe(0.6, "b", 11.0)
+    one.observe(3.0, "c", 12.0)
+    assert one.examples == {0: Example(0.6, "b", 11.0), 1: Example(3.0, "c", 12.0)}
+    other.observe(0.7, "d", 11.5)
+    other.observe(2.0, "e", 11.5)
+    one.add(other)
+    assert one.examples == {0: Example(0.7, "d", 11.5), 1: Example(3.0, "c", 12.0)}
 
 
 def test_traffic_adds_up() -> None:

@@ -366,3 +366,13 @@ def test_a_result_that_is_passed_over_is_counted_and_not_measured() -> None:
     clock.pass_over(line.now)
     assert (clock.results, clock.finals, clock.last_at, clock.lag_last) == (1, 0, line.now, None)
     assert sum(line.tables.interim_lag.counts) == 0
+
+
+def test_results_are_examples_of_their_trace() -> None:
+    line = Line()
+    line.steady(0.1, 2.0)
+    results = ResultClock(line.clock, line.tables, "a" * 32)
+    results.add(line.now + 0.3, final=False, utterance=1, start=0.5, end=2.0)
+    first, lag = line.tables.first_result.examples, line.tables.interim_lag.examples
+    assert [(example.mark, example.at) for example in (*first.values(), *lag.values())] == 2 * [("a" * 32, line.now + 0.3)]
+    assert next(iter(lag.values())).value == pytest.approx(0.3)
