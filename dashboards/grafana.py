@@ -72,7 +72,7 @@ class Panel:
         return made
 
     def _defaults(self) -> Json:
-        steps = [{"color": "green", "value": None}]
+        steps: list[Json] = [{"color": "green", "value": None}]
         steps += [{"color": color, "value": value} for color, value in (("yellow", self.warn), ("red", self.alarm)) if value is not None]
         made: Json = {"unit": self.unit, "min": 0, "color": {"mode": "thresholds" if self.kind == "stat" else "palette-classic-by-name"},
                       "thresholds": {"mode": "absolute", "steps": sorted(steps, key=lambda step: step["value"] or float("-inf"))}}
