@@ -24,6 +24,10 @@ HELD_BYTES: Final = 512 << 20
 """What all gates of the process may hold. Beyond it, no client is read of whom anything is held."""
 
 
+STEP: Final = 0.001
+"""Of the loops' timers, in seconds: one that came too early would have to be set again and again until it is time."""
+
+
 class Room:
     """What all gates together hold, in bytes."""
 
@@ -79,10 +83,7 @@ class GatedLeg(Leg):
 
     def data_received(self, data: bytes) -> None:
         now = monotonic()
-        try:
-            out = self._feed(data, now)
-        except Exception:
-            out = self._let_go()
+        out = self._feed(data, now)
         if out is data:
             self._write(data)
             try:
@@ -104,14 +105,6 @@ class GatedLeg(Leg):
             self._splice.fail()
         if out:
             self._write(out)
-
-    def _let_go(self) -> bytes:
-        """A fault of ours costs nobody the call."""
-        try:
-            return self._gate.let_go()
-        except Exception:
-            self._gate.off = True
-            return b""
 
     def _settle(self, now: float) -> None:
         """What follows from what the gate holds now."""
@@ -148,18 +141,14 @@ class GatedLeg(Leg):
                 return
             self._timer.cancel()
         self._at = at
-        self._timer = asyncio.get_running_loop().call_later(max(0.0, at - monotonic()), self._woken)
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, at - monotonic()) + STEP, self._woken)
 
     def _woken(self) -> None:
         self._timer = None
         self._release(monotonic())
 
     def _release(self, now: float) -> None:
-        try:
-            out = self._gate.release(now)
-        except Exception:
-            out = self._let_go()
-        self._leave(out, now)
+        self._leave(self._gate.release(now), now)
         self._settle(now)
 
     def _disarm(self) -> None:

@@ -15,6 +15,7 @@ from proxy.core.verdict import Noticed, Side, Transport
 from proxy.relay import gated as module
 from proxy.relay import sampler
 from proxy.relay.gated import GatedLeg
+from proxy.relay.standin import StandIn
 from tests.aio import run
 from tests.relay.peers import frame, until
 from tests.relay.policies import MASK, audio, close, gated, part, policy, read_frame, samples, the_call, the_gate
@@ -324,7 +325,7 @@ def test_a_vendor_that_reads_nothing_stops_reading_too(loop: str, options: dict[
 # Faults of ours
 
 
-@pytest.mark.parametrize("method", ["release", "_take_in"])
+@pytest.mark.parametrize("method", ["_release", "_take_in"])
 def test_a_fault_in_the_gate_costs_nobody_the_call(loop: str, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
     def broken(*_: object) -> bytes:
         raise ZeroDivisionError
@@ -342,5 +343,40 @@ def test_a_fault_in_the_gate_costs_nobody_the_call(loop: str, monkeypatch: pytes
             client.rst()
             await relay.report()
             assert relay.app.ledger.inspection_errors["deepgram", "gate"] == 1
+
+    run(main(), loop)
+
+
+@pytest.mark.parametrize("method", ["leaving", "parted"])
+def test_a_fault_in_who_decides_costs_nobody_the_call(loop: str, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    def broken(*_: object) -> bytes:
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        async with gated({}, policy(**FAST)) as relay:
+            monkeypatch.setattr(StandIn, method, broken)
+            client, vendor = await relay.open()
+            await client.send(audio(0.1) * 11)
+            client.fin()
+            assert await vendor.rest() == audio(0.1) * 11
+            vendor.fin()
+            await client.rest()
+            assert (await relay.report()).verdict.ended_by is Side.CLIENT
+
+    run(main(), loop)
+
+
+def test_what_was_refused_does_not_go_on_whatever_happens(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        async with gated({}, policy(message_shape={})) as relay:
+            monkeypatch.setattr(StandIn, "refused", broken)
+            client, vendor = await relay.open()
+            await client.send(frame(1, b"hello", mask=MASK))
+            assert await vendor.rest() == b""
+            await client.rest()
+            await relay.report()
 
     run(main(), loop)
