@@ -14,14 +14,14 @@ from statistics import median
 from typing import Final
 
 from tests.bench import report
-from tests.bench.measure import OURS, STORM, Row, memory, rig, row, start_seconds, storm
+from tests.bench.measure import ENFORCING, OURS, STORM, Row, memory, rig, row, start_seconds, storm
 from tests.bench.peers import OTHERS
 from tests.bench.processes import DidNotStartError
 from tests.bench.report import Bar, Group
 
 MOST_FRAMES: Final = 4_000
 """Frames a second that the load sends at most where many sessions are measured: more would need more cores than two."""
-PARTS: Final = ("cost", "flat", "memory", "storm", "start")
+PARTS: Final = ("cost", "gate", "flat", "memory", "storm", "start")
 
 
 def arguments() -> argparse.Namespace:
@@ -66,6 +66,20 @@ class Bench:
                     show([group.line(ours) for group in here])
                     groups += here
         return [*report.beside_others(groups), report.counted(groups)]
+
+    def gate(self) -> list[Bar]:
+        """Ours with the gate on beside ours without, in interleaved rounds."""
+        bars = []
+        with rig(self.fresh(), False, [OURS, ENFORCING]) as bench:
+            for sessions in self.given.sessions:
+                rows: dict[str, list[Row]] = {target.name: [] for target in bench.targets}
+                for _ in range(self.given.rounds):
+                    for target in bench.targets:
+                        rows[target.name].append(row(bench, target, sessions, self.given.seconds))
+                groups = {name: Group("plain", measured) for name, measured in rows.items()}
+                show([group.line(groups.get(ENFORCING)) for group in groups.values()])
+                bars.append(report.gate(groups.get(OURS), groups.get(ENFORCING), sessions))
+        return bars
 
     def flat(self) -> list[Bar]:
         groups = []

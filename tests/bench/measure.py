@@ -21,6 +21,8 @@ from tests.bench.load import Order, Result
 from tests.bench.processes import ROOT, DidNotStartError, family, running
 
 OURS: Final = "earwitness"
+ENFORCING: Final = "enforcing"
+"""The same with the gate on: the load speaks in real time, so that there is nothing to correct."""
 STORM: Final = 200
 GROWN: Final = 300
 FULL_FRAMES: Final = 260
@@ -79,8 +81,8 @@ def rig(folder: Path, tls: bool, names: list[str], vendors: int = 1) -> Iterator
 
 
 def _started(stack: ExitStack, name: str, routes: list[peers.Route]) -> list[Target]:
-    metrics = free_port() if name == OURS else None
-    command = peers.earwitness(routes, metrics, free_port()) if metrics else peers.OTHERS[name](routes[0])
+    metrics = free_port() if name in (OURS, ENFORCING) else None
+    command = peers.earwitness(routes, metrics, free_port(), name == ENFORCING) if metrics else peers.OTHERS[name](routes[0])
     pid = stack.enter_context(running(command, routes[0].folder / f"{name}.log", routes[-1].port))
     return [Target(name, route.port, family(pid), metrics) for route in routes]
 

@@ -71,12 +71,12 @@ def _found(program: str) -> str:
 OTHERS: Final[dict[str, Callable[[Route], list[str]]]] = {"nginx": nginx, "haproxy": haproxy, "envoy": envoy, "naive": naive}
 
 
-def earwitness(routes: list[Route], metrics: int, admin: int) -> list[str]:
+def earwitness(routes: list[Route], metrics: int, admin: int, enforce: bool = False) -> list[str]:
     """Everything on, one listener for each route."""
     lines = [f"metrics: {{listen: 127.0.0.1:{metrics}}}", f"admin: {{listen: 127.0.0.1:{admin}}}", "listeners:"]
     for number, route in enumerate(routes):
         lines.append(f"  - {{name: calls-{number}, vendor: deepgram, listen: 127.0.0.1:{route.port}, upstream: {route.url}")
         lines[-1] += f", upstream_tls: {{ca: {route.ca}}}}}" if route.ca else "}"
-    path = routes[0].folder / "earwitness.yaml"
+    path = routes[0].folder / f"earwitness{'-enforce' if enforce else ''}.yaml"
     path.write_text("\n".join(lines) + "\n")
-    return [str(Path(sys.executable).with_name("earwitness")), "run", "--config", str(path)]
+    return [str(Path(sys.executable).with_name("earwitness")), "run", "--config", str(path), *(["--enforce"] if enforce else [])]

@@ -120,6 +120,11 @@ def beside_others(groups: list[Group]) -> list[Bar]:
     return bars
 
 
+def gate(without: Group | None, enforcing: Group | None, sessions: int) -> Bar:
+    """What the gate costs where there is nothing to correct."""
+    return _ratio(f"cost with the gate on at most 1.25 of without, {sessions} sessions", enforcing, without, 1.25)
+
+
 def _ratio(what: str, ours: Group | None, other: Group | None, limit: float) -> Bar:
     if not (ours and other and ours.good and other.good):
         return Bar(what, "no rounds that count", None)
