@@ -89,9 +89,7 @@ class Exchange:
             return Outcome.ERROR if meaning.category is Category.NETWORK else Outcome.REFUSED_HERE, meaning
         if self._failed:
             meaning = self.vendor.classifier.classify(self.claim)
-            # Common rules about a 2xx are about handshakes, and nothing that failed is a normal end.
-            strange = meaning.ok or ((self._status or 0) < 300 and not meaning.vendors_own)
-            return Outcome.REFUSED_BY_VENDOR, NOTHING if strange else meaning
+            return Outcome.REFUSED_BY_VENDOR, NOTHING if says_nothing_of_plain_http(self.claim, meaning) else meaning
         if self.claim.transport is not None:
             return Outcome.ERROR, self.vendor.classifier.classify(self.claim)
         return (Outcome.ABANDONED, ABANDONED) if self._client_left else (Outcome.OK, NOTHING)
@@ -113,6 +111,12 @@ class Exchange:
             return self._fits(orjson.loads(body))
         except orjson.JSONDecodeError:
             return False
+
+
+def says_nothing_of_plain_http(claim: Claim, meaning: Meaning) -> bool:
+    """Common rules about a 2xx are about handshakes, and nothing that failed is a normal end."""
+    plain = claim.phase in (Phase.SESSION_TOKEN, Phase.HTTP_REQUEST) and claim.http_status is not None
+    return plain and (meaning.ok or ((claim.http_status or 0) < 300 and not meaning.vendors_own))
 
 
 ABANDONED = Meaning("transport_eof", "abandoned", Category.PROTOCOL, *DEFAULTS[Category.PROTOCOL], hint=LEFT_EARLY)

@@ -15,8 +15,9 @@ import orjson
 
 from proxy.core.claim import OF_PROXIES, Claim, as_close_code
 from proxy.core.classify import NOTHING, Meaning, shared
+from proxy.core.exchange import says_nothing_of_plain_http
 from proxy.core.inspect import Json, Kind, Told, text_of
-from proxy.core.profile import Profile
+from proxy.core.profile import Profile, Route
 from proxy.core.quoted import Quoted, quoted, reported
 from proxy.core.rules import Common
 from proxy.core.vendor import CompiledEndpoint, Request, Vendor
@@ -124,6 +125,9 @@ class _Reading:
     decided: bool
     """Whether words or an error frame did, and not a number or nothing."""
 
+    routed: bool
+    """Whether the path is one of the vendor's."""
+
     @property
     def fits(self) -> tuple[int, bool, bool]:
         """How much speaks for this vendor: frames it knows, its own headers, its own words. Numbers collide and prove nothing."""
@@ -140,9 +144,9 @@ def explain(given: Given, profiles: Mapping[str, Profile], common: Common) -> tu
         raise ValueError(f"no vendor {given.vendor!r}; there are {', '.join(sorted(profiles))}")
     given = given.unquoted()
     wanted = [Vendor(profile, common) for profile in (profiles.values() if given.vendor is None else (profiles[given.vendor],))]
-    readings = [reading for vendor in wanted for reading in _readings(given, vendor)]
+    readings = _all_readings(given, wanted)
     if not any(reading.decided for reading in readings) and (told := given.unreported()) is not None:
-        given, readings = told, [reading for vendor in wanted for reading in _readings(told, vendor)]
+        given, readings = told, _all_readings(told, wanted)
     best = _best(readings) if given.vendor is None else readings
     meaning = shared(reading.meaning for reading in best) if best else NOTHING
     vendors = list(dict.fromkeys(reading.vendor.name for reading in best))
@@ -155,17 +159,26 @@ def _best(readings: list[_Reading]) -> list[_Reading]:
     return [r for r in fitting if r.fits == most]
 
 
+def _all_readings(given: Given, vendors: list[Vendor]) -> list[_Reading]:
+    """Of all these vendors; where the path is some vendors' only theirs."""
+    readings = [reading for vendor in vendors for reading in _readings(given, vendor)]
+    return [reading for reading in readings if reading.routed] or readings
+
+
 def _readings(given: Given, vendor: Vendor) -> list[_Reading]:
     """One reading for each endpoint that it may be; with several, those that know most of the frames."""
     frames = given.messages()
     route = vendor.route(given.path) if given.path is not None else None
+    plain = vendor.route(given.path, "http") if given.path is not None and route is None else None
+    if plain is not None and given.phase is None:
+        given = replace(given, phase=Phase(plain.phase))
     names: Iterable[str] = vendor.endpoints if route is None or route.endpoint is None else (route.endpoint,)
-    readings = [_read(given, frames, vendor, vendor.endpoints[name]) for name in names]
+    readings = [_read(given, frames, vendor, vendor.endpoints[name], route or plain) for name in names]
     most = max(reading.known_frames for reading in readings)
     return [reading for reading in readings if reading.known_frames == most]
 
 
-def _read(given: Given, frames: list[bytes], vendor: Vendor, endpoint: CompiledEndpoint) -> _Reading:
+def _read(given: Given, frames: list[bytes], vendor: Vendor, endpoint: CompiledEndpoint, route: Route | None) -> _Reading:
     profile = vendor.profile
     claim = Claim(endpoint=endpoint.name, phase=given.likely_phase, transport=given.transport, ended_by=given.ended_by,
                   ready=given.ready, audio_sent=given.audio_sent, end_sent=given.end_sent)
@@ -187,8 +200,10 @@ def _read(given: Given, frames: list[bytes], vendor: Vendor, endpoint: CompiledE
         for told in frames_read.warnings:
             claim.hear(profile, told)
     meaning, words = vendor.classifier.decide(claim)
+    if says_nothing_of_plain_http(claim, meaning):
+        meaning = NOTHING
     return _Reading(vendor, endpoint.name, claim, meaning, frames_read.known, frames_read.fatal,
-                    words and meaning.vendors_own, words or frames_read.fatal)
+                    words and meaning.vendors_own, words or frames_read.fatal, route is not None)
 
 
 class _Frames:

@@ -80,3 +80,16 @@ def test_the_catalogue_lists_every_row_of_every_page(capsys: pytest.CaptureFixtu
 def test_the_name_that_stands_for_nothing_known_is_an_alias(capsys: pytest.CaptureFixture[str]) -> None:
     aliased = [entry for entry in shown(capsys, "catalog", "--vendor", "spatius") if "unknown" in entry["aliases"]]
     assert [(entry["code"], entry["category"], entry["owner"]) for entry in aliased] == [("unclassified", "unclassified", "unknown")]
+
+
+@pytest.mark.parametrize("body", ['{"errors":[{"status":"401","code":"UNAUTHENTICATED"}]}', '{"errors":[{"status":"418","code":"TEAPOT"}]}'])
+def test_a_path_of_plain_http_tells_vendor_and_phase(capsys: pytest.CaptureFixture[str], body: str) -> None:
+    """A 200 that is a failure is no answer to an upgrade there, whatever rule of all vendors says so."""
+    got = shown(capsys, "explain", "--path", "/v1/console/session-tokens", "--http-status", "200", "--body", body)
+    assert (got["vendors"], got["phase"]) == (["spatius"], "session_token")
+    assert got["category"] == ("auth" if "401" in body else "unclassified")
+
+
+def test_a_word_of_everybodys_in_a_close_is_no_vendors(capsys: pytest.CaptureFixture[str]) -> None:
+    got = shown(capsys, "explain", "--close-code", "1008", "--close-reason", "Unauthorized")
+    assert (got["vendor"], got["category"], len(got["vendors"])) == (None, "auth", 5)
