@@ -28,6 +28,7 @@ from proxy.settings import Listener, Settings
 from proxy.telemetry import log
 from proxy.telemetry.ledger import Ledger
 from proxy.telemetry.metrics import Metrics
+from proxy.telemetry.tracing import tracing
 
 GC_THRESHOLD: Final = (2_000, 10, 10)
 
@@ -52,7 +53,9 @@ class App:
         self.sampler = Sampler(self.ledger.loop_lag)
         self.dialer = Dialer(self.ledger.dialled, head, settings.timeouts.dial)
         correlation = {"headers": settings.correlation.headers, "query": settings.correlation.query}
-        self.relay = Relay(self.ledger, self.dialer, self.sampler, correlation, settings.limits.sessions, settings.timeouts.ready)
+        self.tracing = tracing(build())
+        self.relay = Relay(self.ledger, self.dialer, self.sampler, correlation, settings.limits.sessions, settings.timeouts.ready,
+                           tracing=self.tracing, progress_seconds=settings.log.progress_seconds)
         self.servers = Servers(self.relay, head, settings.timeouts.handshake)
         self.vendors = {name: Vendor(profile, catalogue.common) for name, profile in catalogue.profiles.items()}
         self.drained = asyncio.Event()
@@ -67,7 +70,8 @@ class App:
         admin = admin_pages(self.relay, self.drain)
         await self.servers.pages("admin", settings.admin.listen.host, settings.admin.listen.port, admin)
         # The probe answers last, so that ready means all of it.
-        pages = metrics_pages(Metrics(self.ledger, build()).render, self.relay)
+        dropped = {"traces": lambda: self.tracing.dropped, "logs": log.dropped}
+        pages = metrics_pages(Metrics(self.ledger, build(), dropped).render, self.relay)
         await self.servers.pages("metrics", settings.metrics.listen.host, settings.metrics.listen.port, pages)
         self.sampler.start()
 
@@ -102,6 +106,7 @@ class App:
         await self.servers.drain(0, 0)
         self.sampler.stop()
         await self.dialer.close()
+        await self.tracing.close()
 
 
 @asynccontextmanager

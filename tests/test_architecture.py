@@ -53,6 +53,7 @@ ONLY_IN: Final = {
     "aiohttp": ("relay", "its insides are known in one place, so that an upgrade is met in one place"),
     "yaml": ("settings", "one strict way to decode a file"),
     "prometheus_client": ("telemetry", "one catalogue of metrics"),
+    "opentelemetry": ("telemetry", "sessions are told of to one module, which may be imported or not"),
     "websockets": ("simulators", "the relay passes bytes on and speaks no WebSocket"),
 }
 

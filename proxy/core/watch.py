@@ -15,7 +15,7 @@ from typing import Final
 from proxy.core.audio import SILENCE_LEVEL
 from proxy.core.known import Known
 from proxy.core.limits import idle_window, longest_session
-from proxy.core.tally import AUDIO, BINARY, CONTINUATION, GOOD, LAGGING, NOT_READY, STALLED, TEXT, Tables, Traffic
+from proxy.core.tally import AUDIO, BINARY, CONTINUATION, GOOD, LAGGING, NOT_READY, SERVICE_STATES, STALLED, TEXT, Tables, Traffic
 from proxy.core.verdict import Inspection, Noticed, Phase, Side
 
 READY_SECONDS: Final = 30.0
@@ -43,7 +43,7 @@ class Watch:
     """Looks at one session, about once a second. `ready_seconds` is for profiles that do not say; `news` gives facts not yet told of."""
 
     __slots__ = ("_answers", "_begun_at", "_framed_at", "_frames", "_heard", "_known", "_last", "_moved", "_moved_at", "_patience", "_said",
-                 "_said_at", "_sent", "_sent_at", "_served", "_talks", "_told", "ready_seconds")
+                 "_said_at", "_sent", "_sent_at", "_served", "_talks", "_told", "ready_seconds", "state")
 
     def __init__(self, known: Known, tables: Tables) -> None:
         spec = known.spec.spec if known.spec else None
@@ -61,6 +61,8 @@ class Watch:
         self._patience = UNANSWERED_SECONDS
         self._told = 0
         self.ready_seconds = READY_SECONDS
+        self.state: str | None = SERVICE_STATES[NOT_READY]
+        """How the session was served when it was last looked at, of SERVICE_STATES; None where that cannot be seen."""
 
     def news(self) -> list[tuple[str, float]]:
         """The facts noticed since this was last asked, with their times."""
@@ -80,6 +82,7 @@ class Watch:
         known = self._known
         since, self._last = self._last, now
         if known.inspection is Inspection.LOST:
+            self.state = None
             return  # what was not seen may have been there
         self._follow(now)
         self._serve(since, now)
@@ -111,12 +114,16 @@ class Watch:
     def _serve(self, since: float, now: float) -> None:
         known, served = self._known, self._served
         if known.claim.ready is False:
-            served[NOT_READY if known.answered_at is None or self._hello_awaited_from is not None else GOOD] += now - since
+            state = NOT_READY if known.answered_at is None or self._hello_awaited_from is not None else GOOD
+            served[state] += now - since
+            self.state = SERVICE_STATES[state]
             return
         if known.ready_at is not None and known.ready_at > since:
             served[NOT_READY] += known.ready_at - since
             since = known.ready_at
-        served[self._state(now)] += now - since
+        state = self._state(now)
+        served[state] += now - since
+        self.state = SERVICE_STATES[state]
 
     def _state(self, now: float) -> int:
         # Audio that comes faster than it plays is undelivered in heaps, but not for long.

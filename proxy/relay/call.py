@@ -33,6 +33,7 @@ from proxy.relay.standin import StandIn
 from proxy.relay.takeover import Taken
 from proxy.relay.tcpinfo import LEFT, sample, state_of
 from proxy.relay.turns import Turns
+from proxy.telemetry.traces import Trace
 
 EARLY_BYTES: Final = 65536
 """What a client may send before it has an answer; beyond that it is not read."""
@@ -91,15 +92,20 @@ class Waiting(asyncio.Protocol):
 
 
 class Call:
-    """`over(call)` is called once, when the session is at its end; `tell(session)` after each look at it while it is open."""
+    """`over(call)` is called once, when the session is at its end; `tell(call)` after each look at it while it is open."""
 
     __slots__ = ("_answered", "_client", "_direct", "_keeper", "_over", "_splice", "_task", "_tell", "_turns", "_vendor", "_waiting",
-                 "guard", "session")
+                 "guard", "session", "told", "told_at", "trace")
 
-    def __init__(self, session: Session, over: Callable[[Call], None], tell: Callable[[Session], None], turns: Turns,
-                 guard: Guard) -> None:
+    def __init__(self, session: Session, over: Callable[[Call], None], tell: Callable[[Call], None], turns: Turns,
+                 guard: Guard, trace: Trace) -> None:
         self.session = session
         self.guard = guard
+        self.trace = trace
+        self.told: int | None = None
+        """The status that the client got."""
+        self.told_at = session.started_at
+        """When its progress was last logged."""
         self._keeper: StandIn | None = None
         self._turns = turns
         self._over: Callable[[Call], None] | None = over
@@ -130,6 +136,7 @@ class Call:
 
     def refuse(self, code: str) -> None:
         """We refuse; the answer is somebody else's to send."""
+        self.told = OWN[code].status
         self.session.refused_here(code)
         self._end()
 
@@ -283,7 +290,7 @@ class Call:
         tcp = sample(self._vendor) if self._direct else None
         try:
             self.session.tick(monotonic(), tcp, self._splice.buffered, loop_lag)
-            self._tell(self.session)
+            self._tell(self)
         except Exception:
             self._splice.fail()
 
@@ -291,6 +298,7 @@ class Call:
 
     def _write(self, data: bytes) -> None:
         self._answered = True
+        self.told = self.told or int(data[9:12])  # of the status line that comes first
         if self._client is not None and not self._client.is_closing():
             self._client.write(data)
 

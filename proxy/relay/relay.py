@@ -44,6 +44,7 @@ from proxy.relay.turns import Turns
 from proxy.telemetry import log
 from proxy.telemetry.history import History
 from proxy.telemetry.ledger import Ledger
+from proxy.telemetry.traces import Passage, Tracing, ids
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -64,6 +65,8 @@ class Relay:
     most: int | None = None
     ready_seconds: float = READY_SECONDS
     history: History = field(default_factory=History)
+    tracing: Tracing = field(default_factory=Tracing)
+    progress_seconds: float = 0.0  # between two log lines of an open session; 0 for none
     calls: set[Call] = field(default_factory=set)
     forwards: set[Forward] = field(default_factory=set)
     ready: bool = True
@@ -92,49 +95,59 @@ class Relay:
             return self.reject("sidecar_upgrade_required")
         patience = self.dialer.seconds if route is not None and route.phase == "session_token" else STALL_SECONDS
         forward = Forward(request, Exchange(door.vendor, route), self.dialer, patience, lambda: not self.draining)
+        passage = self.tracing.exchange(request.method, door.name, door.vendor.name, route.path if route else None,
+                                        lower(request.raw_headers))
         self.forwards.add(forward)
         self.sampler.add(forward)
+        own = None
         try:
-            return await self._passed(door, request, route, forward)
+            answer = await self._passed(door, request, route, forward, passage)
+            own = answer.status if "x-earwitness" in answer.headers else None
+            return answer
         finally:
             self.sampler.remove(forward)
             self.forwards.discard(forward)
-            self._count(door, forward, request)
+            verdict = self._count(door, forward, request, passage)
+            passage.over(forward.status, own or forward.status, verdict)
             self._perhaps_idle()
 
-    async def _passed(self, door: Door, request: web.BaseRequest, route: Route | None, forward: Forward) -> web.StreamResponse:
+    async def _passed(self, door: Door, request: web.BaseRequest, route: Route | None, forward: Forward,
+                      passage: Passage) -> web.StreamResponse:
         if route is None:
             return forward.refuse("sidecar_not_found")
         if self.draining:
             return forward.refuse("sidecar_draining")
         upstream = door.upstreams[route.name]
+        passage.dialling(str(upstream.origin))
         try:
             return await forward.run(upstream, plain_head(request.method, request.raw_path, request.raw_headers, upstream.host))
         except BadHeadError:
             return forward.refuse("sidecar_bad_request")
         except Exception as error:
-            log.state("internal", logging.ERROR, error=error, listener=door.name)
+            log.state("internal", logging.ERROR, error=error, listener=door.name, **ids(passage.context))
             return forward.refuse("sidecar_internal")
 
-    def _count(self, door: Door, forward: Forward, request: web.BaseRequest) -> None:
-        """Of an exchange that is over. Never raises."""
+    def _count(self, door: Door, forward: Forward, request: web.BaseRequest, passage: Passage) -> Verdict | None:
+        """Of an exchange that is over: gives the verdict, if it failed. Never raises."""
         vendor, status = door.vendor.name, forward.status
         self.ledger.http_request(door.name, vendor, "none" if status is None else f"{min(status // 100, 5)}xx")
         asked = Request.of(request.raw_path, lower(request.raw_headers))
         try:
             verdict = forward.exchange.verdict(asked)
         except Exception as error:
-            log.state("report_failed", logging.ERROR, error=error, listener=door.name)
+            log.state("report_failed", logging.ERROR, error=error, listener=door.name, **ids(passage.context))
             verdict = _poor_verdict(vendor, None, forward.exchange.claim.phase)
         if verdict is None:
-            return
+            return None
         failed = verdict.outcome is not Outcome.ABANDONED
         if failed:
             self.ledger.http_error(vendor, verdict.code, verdict.category, verdict.owner)
-        ids = correlated(door.vendor, asked, self.correlation)
+        application = correlated(door.vendor, asked, self.correlation)
         known = {name: value for name, value in verdict.as_dict().items() if value is not None}
         level = logging.WARNING if failed else logging.INFO
-        log.state("http_failed" if failed else "http_abandoned", level, listener=door.name, correlation=ids, **known)
+        log.state("http_failed" if failed else "http_abandoned", level, listener=door.name, correlation=application,
+                  **ids(passage.context), **known)
+        return verdict
 
     def reject(self, code: str) -> web.Response:
         """Refuses what never becomes a session."""
@@ -147,15 +160,16 @@ class Relay:
         endpoint = door.vendor.endpoints[route.endpoint] if route and route.endpoint else None
         tables = self.ledger.tables(door.name, door.vendor.name, endpoint.name if endpoint else UNKNOWN_ENDPOINT)
         session = Session(str(uuid.uuid4()), door.name, door.vendor, endpoint, asked, tables, monotonic(), time.time())
+        trace = self.tracing.session(session, route.path if route else None)
         self.ledger.started(session)
         session.watch.ready_seconds = self.ready_seconds
         delayed = partial(self.ledger.policy_delay, door.vendor.name)
-        call = Call(session, self._over, self._noticed, self.turns, Guard(door.policy, self.room, delayed))
+        call = Call(session, self._over, self._look, self.turns, Guard(door.policy, self.room, delayed), trace)
         self.calls.add(call)
         try:
             refusal = self._begin(door, request, call, route)
         except Exception as error:  # even then the session has its end, else a drain would wait for it forever
-            log.state("internal", logging.ERROR, error=error, session_id=session.session_id)
+            log.state("internal", logging.ERROR, error=error, **_named(session))
             refusal = "sidecar_internal"
         if refusal is None:
             return _NOBODY()
@@ -186,6 +200,7 @@ class Relay:
             call.nobody()
         else:
             self.sampler.add(call)
+            call.trace.dialling(str(upstream.origin))
             call.start(taken, self.dialer, upstream, head)
         return None
 
@@ -210,15 +225,26 @@ class Relay:
         return None
 
     def _say_open(self, session: Session) -> None:
-        log.session_open(session_id=session.session_id, listener=session.listener, vendor=session.vendor, endpoint=session.endpoint,
+        log.session_open(**_named(session), listener=session.listener, vendor=session.vendor, endpoint=session.endpoint,
                          correlation=correlated(session.vendor_profile, session.request, self.correlation))
+
+    def _look(self, call: Call) -> None:
+        """About once a second while a session is open."""
+        session, now = call.session, monotonic()
+        self._noticed(session)
+        call.trace.look(session)
+        if self.progress_seconds and now - call.told_at >= self.progress_seconds:
+            call.told_at = now
+            shown = session.vendor_profile.discretion(session.request)
+            log.session_progress(**_named(session), **_standing(session, now), connection_id=shown.id(session.connection_id),
+                                 req_id=shown.id(session.req_id))
 
     def _noticed(self, session: Session) -> None:
         """What was noticed of a session since last time: now, and not when it ends."""
         for fact, at in session.watch.news():
             self.ledger.noticed(session.listener, session.vendor, fact)
             shown = session.vendor_profile.discretion(session.request)
-            log.noticed(fact, at - session.started_at, session_id=session.session_id, listener=session.listener, vendor=session.vendor,
+            log.noticed(fact, at - session.started_at, **_named(session), listener=session.listener, vendor=session.vendor,
                         endpoint=session.endpoint, connection_id=shown.id(session.connection_id), req_id=shown.id(session.req_id))
 
     def _over(self, call: Call) -> None:
@@ -234,7 +260,7 @@ class Relay:
         try:
             report = report_of(session, ended_at, self.correlation)
         except Exception as error:
-            log.state("report_failed", logging.ERROR, error=error, session_id=session.session_id)
+            log.state("report_failed", logging.ERROR, error=error, **_named(session))
             report = _poor_report(session)
         if session.failed:
             self.ledger.inspection_error(session.vendor, "session")
@@ -244,8 +270,9 @@ class Relay:
         self._noticed(session)
         for code, times in session.warnings.items():
             self.ledger.warned(session.listener, session.vendor, code, times)
-        self.ledger.ended(session, report)
+        self.ledger.ended(session, report, session.trace.mark, ended_at)
         self.history.add(report)
+        call.trace.over(session, report, call.told)
         log.session_end(report)
         self._perhaps_idle()
 
@@ -258,7 +285,7 @@ class Relay:
             for rule in shadowed(session, call.guard.policy):
                 self.ledger.policy_shadow(session.vendor, rule, "rejected" if rejected(rule, report.verdict) else "accepted")
         except Exception as error:
-            log.state("internal", logging.ERROR, error=error, session_id=session.session_id)
+            log.state("internal", logging.ERROR, error=error, **_named(session))
 
     @property
     def busy(self) -> bool:
@@ -276,19 +303,27 @@ class Relay:
 
 
 def _seen(session: Session, now: float) -> dict[str, Any]:
+    return {"session_id": session.session_id, "started_at": utc(session.wall), **_standing(session, now)}
+
+
+def _standing(session: Session, now: float) -> dict[str, Any]:
+    """How an open session stands."""
     return {
-        "session_id": session.session_id,
         "listener": session.listener,
         "vendor": session.vendor,
         "endpoint": session.endpoint,
-        "started_at": utc(session.wall),
         "seconds": round(now - session.started_at, 3),
         "phase": session.claim.phase,
         "ready": session.ready_at is not None,
+        "state": session.watch.state,
         "audio_seconds": {"read": round(session.audio.read, 3), "delivered": round(session.audio.delivered, 3)},
         "results": session.results.results,
         "inspection": session.inspection,
     }
+
+
+def _named(session: Session) -> dict[str, Any]:
+    return {"session_id": session.session_id, **ids(session.trace)}
 
 
 def _poor_report(session: Session) -> Report:
@@ -296,7 +331,7 @@ def _poor_report(session: Session) -> Report:
     verdict = _poor_verdict(session.vendor, session.endpoint, session.claim.phase)
     now = time.time()
     return Report(session.session_id, session.listener, utc(session.wall), utc(now), max(0.0, round(now - session.wall, 3)), verdict,
-                  inspection=Inspection.LOST)
+                  trace_id=session.trace.trace_id, span_id=session.trace.span_id, inspection=Inspection.LOST)
 
 
 def _poor_verdict(vendor: str, endpoint: str | None, phase: Phase | None) -> Verdict:

@@ -155,6 +155,8 @@ class Drain(Section):
 
 class Log(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
+    progress_seconds: Annotated[Seconds, Field(ge=0)] = 300
+    """Between two lines of a session that is open; 0 for none."""
 
 
 class Settings(Section):

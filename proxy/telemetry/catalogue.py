@@ -32,6 +32,7 @@ RESULTS: Final = {"yes": "agrees", "no": "contradicts", "cannot_tell": "cannot_t
 """What a piece of evidence says of a claim, and what the metric calls it."""
 VENDOR_OUTCOMES: Final = ("accepted", "rejected")
 """What the vendor made of traffic that a rule would have done something about."""
+SIGNALS: Final = ("traces", "logs")
 STATUS_CLASSES: Final = ("2xx", "3xx", "4xx", "5xx", "none")
 
 
@@ -106,6 +107,7 @@ METRICS: Final = (
     _gauge("undelivered_seconds", "seconds", "vendor", "Audio of open sessions that was written and is not yet acknowledged."),
     _counter("inspection_errors", "", "vendor where", "Faults while looking into what passed. The session went on."),
     _counter("sessions_uninspected", "", "vendor", "Sessions that ended with their inspection lost: relayed blind, at least in part."),
+    _counter("telemetry_dropped", "", "signal", "Spans and log lines that were lost, because nobody took them in time."),
     _gauge("build_info", "", "version", "Always 1; the version that runs."),
     _gauge("error_info", "", "vendor code category owner retry", "Always 1; one for each known error, as its rule has it."),
 )
@@ -142,6 +144,7 @@ LABELS: Final = {
     "vendor_outcome": f"{_values(VENDOR_OUTCOMES)}: rejected where the session ended in an error that the rule would have prevented",
     "status_class": f"{_values(STATUS_CLASSES)}: none where the client left before there was an answer",
     "where": _values(INSPECTED),
+    "signal": _values(SIGNALS),
     "version": "of the running program",
 }
 """Every label and its closed set. Ids, texts, close codes and reasons are never labels."""
@@ -151,8 +154,10 @@ _HEAD: Final = """\
 
 Generated from `proxy/telemetry/catalogue.py` by `python -m proxy.telemetry.catalogue > METRICS.md`; a test keeps the two equal.
 
-`/metrics` answers in Prometheus text, or in OpenMetrics where the `Accept` header asks for it. Units are base units. Beside these
-there are `process_*` and `python_*`. All are counted in memory by the running process: they start at 0 with it.
+`/metrics` answers in Prometheus text, or in OpenMetrics where the `Accept` header asks for it. Units are base units. In OpenMetrics
+`errors_total`, `ready_seconds`, `first_result_seconds`, `result_lag_seconds` and `session_seconds` have exemplars: the `trace_id` of
+a session of which a trace is kept (Prometheus stores them with `--enable-feature=exemplar-storage`). Beside these there are
+`process_*` and `python_*`. All are counted in memory by the running process: they start at 0 with it.
 """
 
 _AT_REST: Final = """\

@@ -7,6 +7,7 @@ prometheus_client's families and encoder take 20 ms, this takes 3.) Process and 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
 
@@ -14,25 +15,30 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
-from proxy.core.tally import Histogram
+from proxy.core.tally import Example, Histogram
 from proxy.telemetry.catalogue import METRICS, Metric
 
 Labels = tuple[str, ...]
 Rows = Iterable[tuple[Labels, float | Histogram]]
+Examples = Mapping[Labels, Example]
+_NO_EXAMPLES: Mapping[str, Examples] = {}
 
 
 class Exposition:
     """Writes pages. The series it has seen are kept: label values are closed sets."""
 
     def __init__(self) -> None:
+        self._epoch = time.time() - time.monotonic()  # once: an example must not change its time from scrape to scrape
         self._series: dict[tuple[str, Labels], tuple[str, ...]] = {}
         self._process = CollectorRegistry()
         ProcessCollector(registry=self._process)
         PlatformCollector(registry=self._process)
         GCCollector(registry=self._process)
 
-    def page(self, rows: Mapping[str, Rows], accept: str) -> tuple[bytes, str]:
-        """All of the catalogue from `rows` (by metric name), in the format that the `Accept` header prefers; and its content type."""
+    def page(self, rows: Mapping[str, Rows], accept: str, examples: Mapping[str, Examples] = _NO_EXAMPLES) -> tuple[bytes, str]:
+        """All of the catalogue from `rows` (by metric name), in the format that the `Accept` header prefers; and its content type.
+
+        `examples` are of counters; histograms have their own. Only OpenMetrics can show them."""
         open_metrics = wants_openmetrics(accept)
         lines: list[str] = []
         for metric in METRICS:
@@ -40,14 +46,23 @@ class Exposition:
             for labels, value in rows[metric.name]:
                 series = self._series.get((metric.name, labels)) or self._name(metric, labels)
                 if isinstance(value, Histogram):
-                    lines += map(_line, series, _numbers(value))
+                    written = list(map(_line, series, _numbers(value)))
+                    for bucket, example in value.examples.items() if open_metrics else ():
+                        written[bucket] = self._shown(written[bucket], example)
+                    lines += written
                 else:
                     lines.append(_line(series[0], value))
+                    if open_metrics and (found := examples.get(metric.name, {}).get(labels)) is not None:
+                        lines[-1] = self._shown(lines[-1], found)
         ours = "".join(lines).encode()
         if open_metrics:
             theirs: bytes = openmetrics.generate_latest(self._process)  # type: ignore[no-untyped-call]
             return ours + theirs, openmetrics.CONTENT_TYPE_LATEST
         return ours + generate_latest(self._process), CONTENT_TYPE_PLAIN_0_0_4
+
+    def _shown(self, line: str, example: Example) -> str:
+        """The line with its exemplar. A trace id is all that goes with one."""
+        return f'{line[:-1]} # {{trace_id="{example.mark}"}} {example.value} {example.at + self._epoch:.3f}\n'
 
     def _name(self, metric: Metric, labels: Labels) -> tuple[str, ...]:
         """The text of a series up to its value; a histogram has one for each bucket, then sum and count."""

@@ -17,7 +17,7 @@ from proxy.core.policy import Policy
 from proxy.core.profile import Profile
 from proxy.core.report import Report
 from proxy.core.rules import Common
-from proxy.core.tally import DIAL_SECONDS, HELD_SECONDS, LAG_SECONDS, SESSION_SECONDS, AudioSeconds, Histogram, Tables, Traffic
+from proxy.core.tally import DIAL_SECONDS, HELD_SECONDS, LAG_SECONDS, SESSION_SECONDS, AudioSeconds, Example, Histogram, Tables, Traffic
 from proxy.core.verdict import Inspection
 from proxy.telemetry import known
 from proxy.telemetry.catalogue import DIAL_STAGES, INSPECTED, REJECTED, RESULTS, STALL_OF, STALLS
@@ -82,6 +82,7 @@ class Ledger:
         self.active: dict[Place, int] = {}
         self.ended_total: dict[tuple[str, ...], int] = {}
         self.errors: dict[tuple[str, ...], int] = {}
+        self.examples: dict[tuple[str, ...], Example] = {}  # of errors, the latest
         self.warnings: dict[tuple[str, str, str], int] = {}
         self.stalls: dict[tuple[str, str], int] = {}
         self.claims: dict[tuple[str, str, str], int] = {}
@@ -138,8 +139,10 @@ class Ledger:
         _count(self.started_total, place)
         _count(self.active, place)
 
-    def ended(self, session: Session, report: Report) -> None:
-        """The session is over and will count no more. Its place is the one it was started with."""
+    def ended(self, session: Session, report: Report, mark: str | None = None, at: float = 0.0) -> None:
+        """The session is over, as of `at`, and will count no more. Its place is the one it was started with.
+
+        What it counts for is marked with the id of its trace, if somebody keeps that."""
         opened = self.open.pop(id(session), None)
         if opened is None:
             self._slipped("a session ended that was not open")
@@ -150,12 +153,16 @@ class Ledger:
         self.active[place] -= 1
         _count(self.ended_total, (*place, verdict.outcome, verdict.owner, verdict.initiated_by))
         if verdict.outcome in known.FAILED:
-            _count(self.errors, (*place, verdict.phase or "", verdict.code, verdict.category, verdict.owner, verdict.retry))
+            labels = (*place, verdict.phase or "", verdict.code, verdict.category, verdict.owner, verdict.retry)
+            _count(self.errors, labels)
+            if mark is not None:
+                self.examples[labels] = Example(1.0, mark, at)
         for evidence in report.evidence:
             _count(self.claims, (vendor, evidence.check, RESULTS[evidence.agrees]))
         if report.inspection is Inspection.LOST:
             _count(self.uninspected, (vendor,))
-        _made(self.durations, (vendor, verdict.outcome), lambda: Histogram(SESSION_SECONDS)).observe(report.duration_seconds)
+        _made(self.durations, (vendor, verdict.outcome), lambda: Histogram(SESSION_SECONDS)).observe(
+            report.duration_seconds, mark, at)
         carried = _made(self.finished, (listener, vendor), Carried)
         carried.to_vendor.add(session.to_vendor)
         carried.to_client.add(session.to_client)

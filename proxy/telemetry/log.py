@@ -32,7 +32,7 @@ FLUSH_SECONDS: Final = 2.0
 """How long an exit waits for a reader that does not read."""
 FRAMES: Final = 8
 
-_IDS: Final = frozenset({"session_id", "trace_id", "connection_id", "req_id"})
+_IDS: Final = frozenset({"session_id", "trace_id", "span_id", "connection_id", "req_id"})
 """Ids may look like keys to the redactor. Ours hold nothing; the vendor's were redacted where they were read."""
 LONGEST_ID: Final = 128
 _DEEPEST: Final = 8
@@ -47,6 +47,11 @@ def session_open(**fields: Any) -> None:
 def noticed(fact: str, seconds: float, **fields: Any) -> None:
     """A fact of a session that is open, `seconds` after its start."""
     state("noticed", fact=fact, seconds=round(seconds, 3), **fields)
+
+
+def session_progress(**fields: Any) -> None:
+    """How a session of hours stands, now and then: its span comes only when it has ended."""
+    state("session_progress", **fields)
 
 
 def session_end(report: Report) -> None:
@@ -177,6 +182,11 @@ class Handle(logging.Handler):
                     line = line[self._write(self._fd, line):]
             except OSError:
                 self.dropped += 1
+
+
+def dropped() -> int:
+    """Lines that went nowhere, so far."""
+    return sum(handle.dropped for handle in logging.getLogger().handlers if isinstance(handle, Handle))
 
 
 def setup(level: str, fd: int = 1) -> Handle:

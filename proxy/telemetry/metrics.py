@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 
 from proxy.core.tally import FRAME_TYPES, SERVICE_STATES, Histogram, Tables, Traffic
-from proxy.telemetry.catalogue import AUDIO_STAGES, DIRECTIONS, PREFIX
+from proxy.telemetry.catalogue import AUDIO_STAGES, DIRECTIONS, PREFIX, SIGNALS
 from proxy.telemetry.exposition import Exposition, Labels, Rows
 from proxy.telemetry.ledger import Carried, Ledger, Place, Session
 
@@ -18,14 +18,16 @@ from proxy.telemetry.ledger import Carried, Ledger, Place, Session
 class Metrics:
     """Answers scrapes. `render` is all that a handler of `/metrics` needs."""
 
-    def __init__(self, ledger: Ledger, version: str) -> None:
+    def __init__(self, ledger: Ledger, version: str, dropped: Mapping[str, Callable[[], int]] | None = None) -> None:
+        """`dropped` tells of each of `catalogue.SIGNALS` how much of it was lost."""
         self._ledger = ledger
         self._version = version
+        self._dropped = dropped or {}
         self._exposition = Exposition()
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """The page and its content type, for the value of an `Accept` header (or an empty string)."""
-        return self._exposition.page(self.rows(), accept)
+        return self._exposition.page(self.rows(), accept, {PREFIX + "errors_total": self._ledger.examples})
 
     def rows(self) -> Mapping[str, Rows]:
         """Label values and value of every series, by metric."""
@@ -55,6 +57,7 @@ class Metrics:
             "undelivered_seconds": sums.undelivered.items(),
             "inspection_errors_total": book.inspection_errors.items(),
             "sessions_uninspected_total": book.uninspected.items(),
+            "telemetry_dropped_total": [((signal,), self._dropped[signal]() if signal in self._dropped else 0) for signal in SIGNALS],
             "build_info": [((self._version,), 1)],
             "error_info": book.error_info.items(),
             **_traffic(sums.carried),

@@ -377,7 +377,8 @@ def test_a_fact_is_told_once_while_the_session_is_open(loop: str, caplog: pytest
             assert relay.app.ledger.warnings[place] == 1
             [line] = [vars(record)["fields"] for record in caplog.records if record.msg == "noticed"]
             assert line == {"fact": "container_in_raw", "seconds": line["seconds"], "session_id": report.session_id, "listener": "deepgram",
-                            "vendor": "deepgram", "endpoint": "v1", "connection_id": None, "req_id": "11111111-2222-3333-4444-555555555555"}
+                            "vendor": "deepgram", "endpoint": "v1", "connection_id": None, "req_id": "11111111-2222-3333-4444-555555555555",
+                            "trace_id": None, "span_id": None}
             assert 0 <= line["seconds"] <= report.duration_seconds
 
     run(main(), loop)
