@@ -34,6 +34,13 @@ class Audio(Strict):
     formats: Annotated[dict[str, Literal["pcm_s16le", "pcm_s32le", "mulaw", "alaw", "opaque"]], AfterValidator(lower_case)]
     """The vendor's name of an encoding, in lower case, to ours. `opaque` (compressed or in a container) cannot be timed."""
 
+    @model_validator(mode="after")
+    def _knows_its_default(self) -> Self:
+        default = self.encoding.default
+        if default is not None and default.lower() not in self.formats:
+            raise ValueError(f"encoding.default: no format {default!r}; there are {sorted(self.formats)}")
+        return self
+
 
 class Limits(Strict):
     """What the vendor allows. Absent means: not published, never held against anyone."""

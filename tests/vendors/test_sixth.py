@@ -75,6 +75,9 @@ MISTAKES: Final = [
     ("linear16: pcm_s16le", "linear16: pcm", [
         "endpoints.v1.audio.formats.linear16: should be 'pcm_s16le', 'pcm_s32le', 'mulaw', 'alaw' or 'opaque', not 'pcm'",
     ]),
+    ("linear16: pcm_s16le", "linear: pcm_s16le", [
+        "endpoints.v1.audio.encoding.default: no format 'linear16'; there are ['linear', 'opus']",
+    ]),
     ("{query: sample_rate}", "{quary: sample_rate}", ["endpoints.v1.audio.sample_rate.quary: unknown key; did you mean 'query'?"]),
     ("[0.02, 1]", "[0.02]", ["endpoints.v1.limits.chunk_seconds.1: is missing"]),
     ("rate_ratio: 1.25", "rate_ratio: fast", ["endpoints.v1.limits.rate_ratio: should be a number"]),
