@@ -151,14 +151,14 @@ class SessionSpans(Trace):
         for fact, when in session.facts.items():
             if fact in STALL_OF:
                 yield "stall", _at(session, when), {PREFIX + "kind": STALL_OF[fact]}
-        for side, close in (("client", session.ending.client_close), ("vendor", session.ending.vendor_close)):
-            if close is not None:
-                code_of: dict[str, AttributeValue] = {} if close.code is None else {PREFIX + "code": close.code}
-                yield "close", _at(session, close.at), {PREFIX + "by": side, **code_of}
         if code is not None:
             when = session.judged_at or (session.answered_at if self._open else None)
             at = _at(session, when) if when is not None else int(session.wall * 1e9 + report.duration_seconds * 1e9)
             yield "error", at, {"error.type": code}
+        for side, close in (("client", session.ending.client_close), ("vendor", session.ending.vendor_close)):
+            if close is not None:
+                code_of: dict[str, AttributeValue] = {} if close.code is None else {PREFIX + "code": close.code}
+                yield "close", _at(session, close.at), {PREFIX + "by": side, **code_of}
 
 
 class ExchangeSpans(Passage):
