@@ -1,4 +1,5 @@
-"""The dashboards as source: `python -m dashboards.generate` writes overview.json and vendor.json beside this file.
+"""The dashboards as source: `python -m dashboards.generate [FOLDER]` writes overview.json and vendor.json, beside this file if not
+told where.
 
 Owns what is shown. Metrics, and the labels that a query may select by, come from the catalogue; how Grafana wants it said stands
 in grafana.py. Every query bears the matchers of `job` and `instance`, and of those variables whose label its metric has.
@@ -7,18 +8,25 @@ in grafana.py. Every query bears the matchers of `job` and `instance`, and of th
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from dashboards.grafana import Json, Panel, Query, constant, dashboard, source, to_dashboard, to_page, variable
+import yaml
+
+from dashboards.grafana import Json, Links, Panel, Query, constant, dashboard, source, to_dashboard, to_page, variable
 from proxy.telemetry.catalogue import BY_NAME, PREFIX
 
 HERE: Final = Path(__file__).parent
 OVERVIEW: Final = "earwitness-overview"
 VENDOR: Final = "earwitness-vendor"
-RUNBOOKS: Final = "deploy/runbooks"
+THRESHOLDS: Final = HERE.parent / "deploy" / "prometheus" / "thresholds.yaml"
+"""Where the rules have it from where the runbooks are served."""
+
+EXEMPLARS: Final = {"errors_total", "ready_seconds", "first_result_seconds", "result_lag_seconds", "session_seconds"}
+"""Metrics that name the traces of sessions, as METRICS.md says."""
 
 GREEN, YELLOW, ORANGE, RED, PURPLE, BLUE, GREY, TEAL = (
     "#73BF69", "#FADE2A", "#FF9830", "#F2495C", "#B877D9", "#5794F2", "#9FA7B3", "#4AB8C1")
@@ -55,16 +63,17 @@ class Scope:
 
     def quantile(self, part: float, by: str, name: str, *matchers: str) -> str:
         """Without the series in which nothing was observed: they are not a number, which is not at least 0."""
-        return f"histogram_quantile({part}, {self.rate(f'{by}, le', name, *matchers, suffix='_bucket')}) >= 0"
+        return f"histogram_quantile({part}, {self.rate(f'{by}, le' if by else 'le', name, *matchers, suffix='_bucket')}) >= 0"
 
     def mean(self, by: str, name: str, *matchers: str) -> str:
         return f"{self.rate(by, name, *matchers, suffix='_sum')} / {self.rate(by, name, *matchers, suffix='_count')} >= 0"
 
     def buckets(self, name: str, *matchers: str) -> Query:
-        return Query(self.rate("le", name, *matchers, suffix="_bucket"), "{{le}}", exemplar=True)
+        return Query(self.rate("le", name, *matchers, suffix="_bucket"), "{{le}}", exemplar=name in EXEMPLARS)
 
     def latency(self, by: str, legend: str, name: str) -> tuple[Query, ...]:
-        return (Query(self.quantile(0.95, by, name), f"{legend} p95", exemplar=True), Query(self.mean(by, name), f"{legend} mean"))
+        return (Query(self.quantile(0.95, by, name), f"{legend} p95", exemplar=name in EXEMPLARS),
+                Query(self.mean(by, name), f"{legend} mean"))
 
     def reach(self, *names: str) -> str:
         """A sentence on the variables that the metrics of a panel do not have."""
@@ -111,7 +120,8 @@ def _states(scope: Scope) -> Panel:
 
 def _owners(scope: Scope) -> Panel:
     return Panel("timeseries", "Errors by owner", "Errors a minute, by who has to act.", "cpm",
-                 (Query(scope.a_minute("owner", "errors_total"), "{{owner}}"),), 8, stacked=True, colors=OWNERS, links=TO_RUNBOOK)
+                 (Query(scope.a_minute("owner", "errors_total"), "{{owner}}", exemplar=True),), 8, stacked=True,
+                 colors=OWNERS, links=TO_RUNBOOK)
 
 
 def _audio(scope: Scope, width: int) -> Panel:
@@ -127,25 +137,31 @@ def _chunks(scope: Scope, width: int) -> Panel:
                  + scope.reach("audio_chunk_seconds"), "s", (scope.buckets("audio_chunk_seconds"),), width)
 
 
-def _policy(scope: Scope, by: str, legend: str, width: int) -> tuple[Panel, Panel]:
-    done = Panel("timeseries", "Policy actions", "What enforced rules did to clients' traffic, and in their place, a minute."
-                 + scope.reach("policy_actions_total"), "cpm",
-                 (Query(f"{scope.a_minute(by + 'rule, action', 'policy_actions_total')} > 0", legend + "{{rule}} {{action}}"),), width)
-    shadow = Panel("timeseries", "Policy, observed only",
-                   "Sessions a minute in which a rule would have acted that is only observed, by whether the vendor took them all the same."
-                   + scope.reach("policy_shadow_total"), "cpm",
-                   (Query(f"{scope.a_minute('rule, vendor_outcome', 'policy_shadow_total')} > 0", "{{rule}} {{vendor_outcome}}"),), width)
-    return done, shadow
+def _events(title: str, description: str, expr: str, legend: str, width: int, links: Links | None = None,
+            exemplar: bool = False) -> Panel:
+    """For what happens now and then. Kinds that do not happen are left out: there are many."""
+    query = Query(f"{expr} > 0", legend, exemplar=exemplar)
+    return Panel("timeseries", title, description, "cpm", (query,), width, bars=True, links=links or {})
+
+
+def _policy(scope: Scope, width: int) -> tuple[Panel, Panel]:
+    done = "What enforced rules did to clients' traffic, and in their place, a minute."
+    shadow = "Sessions a minute in which a rule would have acted that is only observed, by whether the vendor took them all the same."
+    return (
+        _events("Policy actions", done + scope.reach("policy_actions_total"),
+                scope.a_minute("rule, action", "policy_actions_total"), "{{rule}} {{action}}", width),
+        _events("Policy, observed only", shadow + scope.reach("policy_shadow_total"),
+                scope.a_minute("rule, vendor_outcome", "policy_shadow_total"), "{{rule}} {{vendor_outcome}}", width))
 
 
 def _stalls(scope: Scope, by: str, legend: str, width: int) -> Panel:
-    return Panel("timeseries", "Stalls", f"Sessions that began to stand still, a minute.{scope.reach('stalls_total')}", "cpm",
-                 (Query(scope.a_minute(f"{by}kind", "stalls_total") + " > 0", f"{legend}{{{{kind}}}}"),), width, links=TO_RUNBOOKS)
+    return _events("Stalls over time", f"Sessions that began to stand still, a minute.{scope.reach('stalls_total')}",
+                   scope.a_minute(f"{by}kind", "stalls_total"), f"{legend}{{{{kind}}}}", width, TO_RUNBOOKS)
 
 
-TO_RUNBOOK: Final = {"": ("Runbook of ${__series.name}", "${runbooks}/${__series.name}.md")}
-TO_RUNBOOKS: Final = {"": ("Runbooks", "${runbooks}")}
-TO_VENDOR: Final = {"": ("${__field.labels.vendor}", f"/d/{VENDOR}?var-vendor=${{__field.labels.vendor}}&${{__url_time_range}}")}
+TO_RUNBOOK: Final[Links] = {"": ("Runbook of ${__series.name}", "${runbooks}/${__series.name}.md")}
+TO_RUNBOOKS: Final[Links] = {"": ("Runbooks", "${runbooks}")}
+TO_VENDOR: Final[Links] = {"": ("${__field.labels.vendor}", f"/d/{VENDOR}?var-vendor=${{__field.labels.vendor}}&${{__url_time_range}}")}
 
 
 def overview() -> Json:
@@ -157,7 +173,7 @@ def overview() -> Json:
         (("At a glance", 4, (sidecars, *_stats(scope))), ("Sessions", 8, (_ends(scope), _success(scope), _states(scope))),
          ("Errors", 8, (_owners(scope), _errors(scope, ("vendor", "code", "owner", "retry"), 16))),
          ("Latency", 8, (*_latencies(scope),)), ("Audio", 8, (*_audio_by_vendor(scope),)),
-         ("Policy and evidence", 8, (*_policy(scope, "", "", 6), _stalls(scope, "vendor, ", "{{vendor}} ", 6), _contradicted(scope))),
+         ("Policy and evidence", 8, (*_policy(scope, 6), _stalls(scope, "vendor, ", "{{vendor}} ", 6), _contradicted(scope))),
          ("Sidecar", 7, (*_sidecar(scope, 8),))))
 
 
@@ -165,7 +181,7 @@ def _variables() -> Iterator[Json]:
     yield source()
     yield variable("job", f"{PREFIX}build_info")
     yield variable("instance", f'{PREFIX}build_info{{job=~"$job"}}')
-    yield constant("runbooks", "Runbooks", RUNBOOKS)
+    yield constant("runbooks", "Runbooks", yaml.safe_load(THRESHOLDS.read_text())["runbooks"])
 
 
 def _success(scope: Scope) -> Panel:
@@ -203,22 +219,21 @@ def _audio_by_vendor(scope: Scope) -> Iterator[Panel]:
 
 
 def _contradicted(scope: Scope) -> Panel:
-    return Panel("timeseries", "Contradicted claims", "Sessions a minute in which the measurement contradicts what the vendor claimed.",
-                 "cpm", (Query(scope.a_minute("vendor, check", "claims_checked_total", 'result="contradicts"') + " > 0",
-                               "{{vendor}} {{check}}"),), 6, links=TO_VENDOR)
+    return _events("Claims contradicted over time", "Sessions a minute in which the measurement contradicts what the vendor claimed.",
+                   scope.a_minute("vendor, check", "claims_checked_total", 'result="contradicts"'), "{{vendor}} {{check}}", 6, TO_VENDOR)
 
 
 def _sidecar(scope: Scope, width: int) -> Iterator[Panel]:
     lag = "event_loop_lag_seconds"
     yield Panel("timeseries", "Event loop lag", "How late a regular tick of the event loop came, over all sidecars.", "s",
-                (Query(scope.quantile(0.99, "instance", lag), "{{instance}} p99", exemplar=True),), width)
+                (Query(scope.quantile(0.99, "instance", lag), "{{instance}} p99"),), width)
     yield Panel("timeseries", "Buffered", "Bytes that wait in the buffers of open sessions.", "bytes",
                 (Query(f"sum by (direction) ({scope.of('buffered_bytes')})", "{{direction}}"),), width)
     faults = (("inspection_errors_total", "inspection error"), ("sessions_uninspected_total", "session uninspected"),
-              ("requests_rejected_total", "request rejected"))
+              ("requests_rejected_total", "request rejected"), ("telemetry_dropped_total", "telemetry dropped"))
     yield Panel("timeseries", "The sidecar's own faults",
-                "Faults while looking into what passed, sessions that were relayed blind, and requests that were refused, a minute.", "cpm",
-                tuple(Query(scope.a_minute("", name), legend) for name, legend in faults), width, links=TO_RUNBOOKS)
+                "Faults while looking into what passed, sessions relayed blind, requests refused, spans and log lines lost, a minute.",
+                "cpm", tuple(Query(scope.a_minute("", name), legend) for name, legend in faults), width, links=TO_RUNBOOKS)
 
 
 def vendor() -> Json:
@@ -231,7 +246,7 @@ def vendor() -> Json:
         (("At a glance", 4, (*_stats(scope),)), ("Sessions", 8, (_ends(scope), _began(scope), _states(scope), *_lengths(scope))),
          ("Errors", 8, (_owners(scope), _errors(scope, ("code", "category", "phase", "owner", "retry"), 16), *_told(scope))),
          ("Latency", 8, (*_latency_of_one(scope),)), ("Audio", 8, (*_audio_of_one(scope),)),
-         ("Policy", 8, (*_policy(scope, "", "", 8), *_held(scope))), ("Requests that are no session", 8, (*_http(scope),))))
+         ("Policy", 8, (*_policy(scope, 8), *_held(scope))), ("Requests that are no session", 8, (*_http(scope),))))
 
 
 def _began(scope: Scope) -> Panel:
@@ -248,14 +263,12 @@ def _lengths(scope: Scope) -> Iterator[Panel]:
 
 
 def _told(scope: Scope) -> Iterator[Panel]:
-    yield Panel("timeseries", "Errors by code", "Errors a minute, by code and endpoint.", "cpm",
-                (Query(scope.a_minute("endpoint, code", "errors_total") + " > 0", "{{code}} ({{endpoint}})"),), 8)
-    yield Panel("timeseries", "Warnings", "Errors told without ending the session, and facts noticed while it was open, a minute."
-                + scope.reach("warnings_total"), "cpm",
-                (Query(scope.a_minute("code", "warnings_total") + " > 0", "{{code}}"),), 8)
-    yield Panel("timeseries", "Claims checked", "What the vendor claimed as sessions ended, held against what was measured, a minute."
-                + scope.reach("claims_checked_total"), "cpm",
-                (Query(scope.a_minute("check, result", "claims_checked_total") + " > 0", "{{check}} {{result}}"),), 8)
+    yield _events("Errors over time", "Errors a minute, by code and endpoint.",
+                  scope.a_minute("endpoint, code", "errors_total"), "{{code}} ({{endpoint}})", 8, exemplar=True)
+    yield _events("Warnings", "Errors told without ending the session, and facts noticed while it was open, a minute."
+                  + scope.reach("warnings_total"), scope.a_minute("code", "warnings_total"), "{{code}}", 8)
+    yield _events("Claims checked", "What the vendor claimed as sessions ended, held against what was measured, a minute."
+                  + scope.reach("claims_checked_total"), scope.a_minute("check, result", "claims_checked_total"), "{{check}} {{result}}", 8)
 
 
 def _latency_of_one(scope: Scope) -> Iterator[Panel]:
@@ -288,7 +301,7 @@ def _audio_of_one(scope: Scope) -> Iterator[Panel]:
                 + scope.reach("audio_gap_seconds"), "s", (scope.buckets("audio_gap_seconds"),), 8)
     yield Panel("timeseries", "Pace", "Seconds of audio that clients send in a second, over windows of some seconds."
                 + scope.reach("audio_rate_ratio"), "none",
-                (*(Query(scope.quantile(part, "vendor", "audio_rate_ratio"), f"p{part * 100:.0f}") for part in (0.05, 0.5, 0.95)),), 8)
+                (*(Query(scope.quantile(part, "", "audio_rate_ratio"), f"p{part * 100:.0f}") for part in (0.05, 0.5, 0.95)),), 8)
     yield Panel("timeseries", "Frames", "WebSocket frames relayed a second." + scope.reach("frames_total"), "cps",
                 (Query(scope.rate("direction, type", "frames_total") + " > 0", "{{direction}} {{type}}"),), 12)
     yield Panel("timeseries", "Bytes", "Payload bytes of WebSocket frames relayed a second." + scope.reach("frame_bytes_total"), "Bps",
@@ -298,7 +311,7 @@ def _audio_of_one(scope: Scope) -> Iterator[Panel]:
 def _held(scope: Scope) -> Iterator[Panel]:
     yield Panel("timeseries", "Held back", "How long messages were held that were held at all, and the most audio that is held now."
                 + scope.reach("policy_delay_seconds"), "s",
-                (*scope.latency("vendor", "delay", "policy_delay_seconds"),
+                (*scope.latency("", "delay", "policy_delay_seconds"),
                  Query(f"max({scope.of('policy_debt_seconds')})", "held now")), 8)
 
 
@@ -306,8 +319,8 @@ def _http(scope: Scope) -> Iterator[Panel]:
     yield Panel("timeseries", "HTTP requests", "Requests that were no upgrade, a minute, by the status that the client got."
                 + scope.reach("http_requests_total"), "cpm",
                 (Query(scope.a_minute("status_class", "http_requests_total"), "{{status_class}}"),), 12, stacked=True, colors=CLASSES)
-    yield Panel("timeseries", "HTTP errors", "Requests that were no upgrade and failed, a minute." + scope.reach("http_errors_total"),
-                "cpm", (Query(scope.a_minute("code, owner", "http_errors_total") + " > 0", "{{code}} ({{owner}})"),), 12)
+    yield _events("HTTP errors", "Requests that were no upgrade and failed, a minute." + scope.reach("http_errors_total"),
+                  scope.a_minute("code, owner", "http_errors_total"), "{{code}} ({{owner}})", 12)
 
 
 DASHBOARDS: Final = {"overview.json": overview, "vendor.json": vendor}
@@ -319,4 +332,4 @@ def text(board: Json) -> str:
 
 if __name__ == "__main__":
     for file, make in DASHBOARDS.items():
-        (HERE / file).write_text(text(make()))
+        (Path(*sys.argv[1:]) if sys.argv[1:] else HERE).joinpath(file).write_text(text(make()))

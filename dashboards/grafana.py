@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 Json = dict[str, Any]
+Links = Mapping[str, tuple[str, str]]
+"""Title and address, by a table's column, or by "" for all of a panel."""
 Kind = Literal["stat", "timeseries", "heatmap", "table"]
 
 SCHEMA: Final = 38
@@ -34,9 +36,10 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """`width`: of 24 columns. `colors`: by series' name. `warn`, `alarm`: values from which a stat is yellow or red.
+    """`width`: of 24 columns. `bars`: for what happens now and then.
+    `colors`: by series' name. `warn`, `alarm`: values from which a stat is yellow or red.
 
-    `columns`: of a table, in order: the label (or "Value") and its heading. `links`: title and address, by column, or "" for all.
+    `columns`: of a table, in order: the label (or "Value") and its heading.
     """
 
     kind: Kind
@@ -46,13 +49,14 @@ class Panel:
     queries: tuple[Query, ...]
     width: int
     stacked: bool = False
+    bars: bool = False
     highest: float | None = None
     decimals: int | None = None
     warn: float | None = None
     alarm: float | None = None
     colors: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
-    links: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    links: Links = field(default_factory=dict)
 
     def json(self) -> Json:
         """Without its id and its place."""
@@ -80,13 +84,14 @@ class Panel:
             made["max"] = self.highest
         if self.decimals is not None:
             made["decimals"] = self.decimals
-        if all(query.expr.endswith("> 0") for query in self.queries):
+        if self.bars:
             made["noValue"] = "None in this time"
         if "" in self.links:
             made["links"] = [_link(*self.links[""])]
         if self.kind == "timeseries":
-            made["custom"] = {"drawStyle": "line", "lineWidth": 1, "fillOpacity": 60 if self.stacked else 8, "showPoints": "never",
-                              "stacking": {"mode": "normal" if self.stacked else "none", "group": "A"}}
+            stacked = self.stacked or self.bars
+            made["custom"] = {"drawStyle": "bars" if self.bars else "line", "lineWidth": 1, "fillOpacity": 60 if stacked else 0,
+                              "showPoints": "auto", "stacking": {"mode": "normal" if stacked else "none", "group": "A"}}
         return made
 
     def _overrides(self) -> list[Json]:

@@ -48,7 +48,7 @@ class Prometheus:
     def await_scrape(self, after: float) -> None:
         """Returns once something was scraped later than that moment, in seconds since the epoch. Raises TimeoutError."""
         give_up = time.monotonic() + SCRAPES_SECONDS
-        while not self.ask("query", query=f"timestamp(up == 1) > {after}")["result"]:
+        while not self.ask("query", query=f"timestamp(up) > {after} and up == 1")["result"]:
             if time.monotonic() > give_up:
                 raise TimeoutError(f"prometheus scrapes nothing:\n{self.ask('targets')}")
             time.sleep(0.1)
@@ -103,9 +103,9 @@ def scraping(address: str, folder: Path, interval: int = 1) -> Iterator[Promethe
 
 
 def _listening(process: subprocess.Popen[bytes], log: Path) -> str:
-    """The address, once it is there."""
+    """The address, once it answers there."""
     give_up = time.monotonic() + STARTS_SECONDS
-    while not (found := re.search(r'msg="Listening on" address=(\S+)', log.read_text())):
+    while "Server is ready" not in log.read_text() or not (found := re.search(r'msg="Listening on" address=(\S+)', log.read_text())):
         if process.poll() is not None or time.monotonic() > give_up:
             raise RuntimeError(f"prometheus did not start:\n{log.read_text()}")
         time.sleep(0.05)
