@@ -28,6 +28,9 @@ from proxy.core.verdict import Inspection, Phase, Side
 from proxy.core.wire import FrameScanner, Gatherer
 
 UNKNOWN_ENDPOINT: Final = "unknown"
+LATE_END: Final = 10.0
+"""Seconds after an error beyond which a close that says nothing of failure is no consequence of it."""
+POLITE: Final = frozenset({None, 1000, 1001, 1005, 1012})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Known:
     """State of one session. `now` is always the monotonic clock; `wall` is Unix time at the start."""
 
     __slots__ = (
-        "_declared", "_pending", "_pending_name", "_ready_seconds", "answered_at", "answers_elsewhere", "audio", "audio_format", "buffered",
+        "_declared", "_pending", "_pending_at", "_pending_name", "_ready_seconds", "answered_at", "answers_elsewhere", "audio", "audio_format", "buffered",
         "buffered_max", "claim", "clock", "company", "connection_id", "date", "delivery", "done", "ending", "endpoint", "expires_at",
         "facts", "failed", "from_client", "from_vendor", "gate", "gate_failed", "heard_at", "held_seconds", "injected_at", "inspection",
         "judged_at", "kept_alive_at", "lagged_at", "lagged_for", "lead_seconds", "listener", "loop_lag_max", "loudest", "ready_at",
@@ -90,6 +93,7 @@ class Known:
         self.stopped_at: float | None = None  # the vendor listens no longer to the stream, or the client has ended it
         self._pending: Told | None = None  # an error that counts only if nothing follows it
         self._pending_name = ""
+        self._pending_at = 0.0
         self._ready_seconds = tables.ready
         self.clock = AudioClock(self.audio_format, self.audio, tables)
         self.results = ResultClock(self.clock, tables, self.trace.mark)
@@ -151,10 +155,10 @@ class Known:
         self.ending.reopened()
         self.results.restart()
 
-    def hold_error(self, name: str, told: Told) -> None:
+    def hold_error(self, name: str, told: Told, now: float) -> None:
         """An error that ends the session only if the vendor says nothing more."""
         if self._pending is None:
-            self._pending, self._pending_name = told, name
+            self._pending, self._pending_name, self._pending_at = told, name, now
             self.ending.perhaps_began(Side.VENDOR)
         else:
             self._pending.merge(told)
@@ -167,7 +171,11 @@ class Known:
             self.warned(self._pending_name)
 
     def conclude(self) -> None:
-        """The session is over: an error that nothing followed has ended it."""
+        """The session is over: an error that nothing followed has ended it, unless it went on for long and ended politely."""
+        close = self.ending.client_close if self.ending.ended_by is Side.CLIENT else self.ending.vendor_close
+        streams = self.spec is not None and self.spec.client.has_start  # where an error ends the stream, and the socket waits for the next
+        if not streams and close is not None and close.code in POLITE and close.at - self._pending_at > LATE_END:
+            self.went_on()
         if self._pending is not None:
             told, self._pending = self._pending, None
             self.claim.hear(self.vendor_profile.profile, told)

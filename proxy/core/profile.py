@@ -85,6 +85,8 @@ class Endpoint(Strict):
     """What an empty binary frame from the client means."""
     idle_reset: Literal["audio", "message"] = "audio"
     """What starts the vendor's idle timer anew, besides a keep-alive: audio alone, or any message."""
+    answers_at_end: bool = False
+    """Whether results come when the client has ended its stream, and not before: until then silence is nothing to notice."""
     client_pauses: bool = False
     """Whether clients send nothing while nobody speaks: then their silence is nothing to notice."""
     talks_in_silence: bool = False

@@ -328,7 +328,7 @@ class VendorSide(OneSide):
         if kind.role == "error" and kind.fatal:
             known.judged(now)
         if kind.role == "error" and kind.fatal == "if_last":
-            known.hold_error(kind.name, kind.told(json))
+            known.hold_error(kind.name, kind.told(json), now)
         elif kind.role == "error" and kind.fatal:
             known.claim.hear(known.vendor_profile.profile, kind.told(json))
             known.ending.fatal_error = True

@@ -49,7 +49,7 @@ class Watch:
         spec = known.spec.spec if known.spec else None
         self._known, self._served = known, tables.served
         self._talks = spec is not None and spec.talks_in_silence
-        self._answers = spec is not None and any(message.role == "result" for message in spec.server.all())
+        self._answers = spec is not None and not spec.answers_at_end and any(message.role == "result" for message in spec.server.all())
         self._last = self._said_at = self._moved_at = known.started_at
         self._said = self._sent = 0  # messages of the vendor's, of the client's
         self._begun_at: float | None = None  # when the client was first seen to have said something,

@@ -25,7 +25,7 @@ from proxy.simulators.base import BAD_KEY, Simulator
 from proxy.simulators.faults import Fault, answer
 from proxy.simulators.line import Line
 
-EXPIRED_TOKEN: Final = "expired-token"
+EXPIRED_TOKEN: Final = "stale-key-1"
 """The one temporary token whose time is over."""
 
 ENCODINGS: Final = {"pcm_s16le": "pcm_s16le", "pcm_mulaw": "mulaw", "opus": "opus", "ogg_opus": "ogg_opus", "aac": "aac"}

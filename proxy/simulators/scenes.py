@@ -100,7 +100,7 @@ ASSEMBLYAI: Final = (
     _good("a call, as seen", V3, **LIVE),
     Scene("a wrong key", V3, "1008_invalid_key", "operator", manner=Manner(key="bad-key"), vendor=LIVE),
     Scene("no key", V3, "1008_missing_authorization", "operator", manner=Manner(key=None)),
-    Scene("a token past its time", V3, "1008_token_expired", "operator", manner=Manner(key="expired-token"), vendor=LIVE),
+    Scene("a token past its time", V3, "1008_token_expired", "operator", manner=Manner(key="stale-key-1"), vendor=LIVE),
     _fault("no balance left", V3, "1008_balance", "operator", "1008_balance"),
     _fault("too many new sessions", V3, "1008_concurrent_sessions", "operator", "1008_concurrent_sessions"),
     _fault("too many, by the newer page", V3, "3009_concurrent_sessions", "operator", "3009_concurrent_sessions"),

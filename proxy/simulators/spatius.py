@@ -28,7 +28,7 @@ TOKEN_PATHS: Final = {"/v1/console/session-tokens": "sessionToken", "/v1/auth/se
 """Spatius', and its sibling's, which says it in another case."""
 INGRESS: Final = "/v2/driveningress/websocket"
 
-EXPIRED_TOKEN: Final = "expired-token"
+EXPIRED_TOKEN: Final = "stale-key-1"
 OTHER_APP: Final = "other-app"
 UNKNOWN_APP: Final = "unknown-app"
 NO_AVATAR: Final = "no-avatar"

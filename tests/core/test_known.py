@@ -37,7 +37,7 @@ def test_a_path_without_an_endpoint_declares_nothing() -> None:
 
 def test_an_error_taken_back_is_a_warning_and_began_nothing() -> None:
     one = known()
-    one.hold_error("Error", Told("3"))
+    one.hold_error("Error", Told("3"), 101.0)
     assert one.ending.initiated_by is Side.VENDOR
     one.went_on()
     one.went_on()
@@ -48,8 +48,8 @@ def test_an_error_taken_back_is_a_warning_and_began_nothing() -> None:
 
 def test_an_error_that_stands_is_heard_once() -> None:
     one = known()
-    one.hold_error("Error", Told(None, None, "late"))
-    one.hold_error("Error", Told("3", None, "later"))
+    one.hold_error("Error", Told(None, None, "late"), 101.0)
+    one.hold_error("Error", Told("3", None, "later"), 101.0)
     one.conclude()
     one.conclude()
     assert (one.claim.told, one.ending.fatal_error, one.warnings) == (Told("3", None, "late"), True, {})
@@ -58,7 +58,7 @@ def test_an_error_that_stands_is_heard_once() -> None:
 def test_an_error_after_the_clients_end_message_did_not_begin_the_end() -> None:
     one = known()
     one.ending.began(Side.CLIENT)
-    one.hold_error("Error", Told("3"))
+    one.hold_error("Error", Told("3"), 101.0)
     one.went_on()
     assert one.ending.initiated_by is Side.CLIENT
 

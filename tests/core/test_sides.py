@@ -303,3 +303,15 @@ class TestBinaryThatIsNoAudio:
     def test_a_container_of_another_rate(self) -> None:
         session = play("json").client(binary(wav_file(b"\0\x40" * 800, rate=44100))).session
         assert set(session.facts) == {Noticed.CONTAINER_IN_RAW, Noticed.FORMAT_MISMATCH}
+
+
+@pytest.mark.parametrize(("wait", "code", "outcome"), [
+    (3, 1000, Outcome.ERROR), (60, 1000, Outcome.OK), (60, 1012, Outcome.ERROR), (60, 4000, Outcome.ERROR),
+])
+def test_an_old_error_is_no_cause_of_a_polite_end(wait: float, code: int, outcome: Outcome) -> None:
+    play_ = play("proto").client(CONFIGURE).vendor(CONFIRM, SERVER_ERROR)
+    report = play_.wait(wait).vendor_closes(code).end()
+    assert report.verdict.outcome is outcome
+    if wait > 10 and code != 4000:
+        assert report.verdict.code != "THREE"
+        assert play_.session.warnings == {"server-error": 1}

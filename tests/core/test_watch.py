@@ -354,3 +354,18 @@ def test_a_client_that_pauses_by_habit_is_not_called_silent() -> None:
         for _ in range(40):
             play.wait(1.0).tick()
         assert (Noticed.CLIENT_SILENT in play.session.facts) is noticed
+
+
+def test_a_vendor_that_answers_at_the_end_is_not_silent_before() -> None:
+    for path, silent in (("/api/v2/ws/score_audio", True), ("/api/v1/ws/score_audio_plus", False)):
+        play = Play(path, vendor=packaged_vendor("elsa")).opened()
+        if silent:
+            play.says(type="ELSA:start_stream", data={}).hears(type="ELSA:start_stream_result", data={"success": True})
+        else:
+            play.says(api_plan="premium").hears(status="processing", stream_id="s-1")
+        samples = b"\0\x40" * 8000
+        head = b"RIFF" + (36 + len(samples)).to_bytes(4, "little") + b"WAVEfmt \x10\0\0\0\1\0\1\0\x80\x3e\0\0\0\x7d\0\0\2\0\x10\0data"
+        chunk = frame(BINARY, head + len(samples).to_bytes(4, "little") + samples, masked=True)
+        for second in range(20):
+            play.wait(0.5).client(chunk).wait(0.5).client(chunk).tick(tcp(second + 1, second + 1))
+        assert (Noticed.VENDOR_SILENT in play.session.facts) is silent

@@ -52,7 +52,7 @@ def test_a_good_call(place: Place, wording: str, compression: bool) -> None:
     ("key", "options", "code", "owner"),
     [
         ("bad-key", {}, "1008_invalid_key", "operator"),
-        ("expired-token", {}, "1008_token_expired", "operator"),
+        ("stale-key-1", {}, "1008_token_expired", "operator"),
         ("key", {"fault": "1008_missing_authorization"}, "1008_missing_authorization", "operator"),
         ("key", {"fault": "1008_balance"}, "1008_balance", "operator"),
         ("key", {"fault": "1008_concurrent_sessions"}, "1008_concurrent_sessions", "operator"),
@@ -61,9 +61,9 @@ def test_a_good_call(place: Place, wording: str, compression: bool) -> None:
         ("key", {"fault": "1011_internal_error"}, "1011_internal_error", "vendor"),
         ("key", {"fault": "410_deprecated"}, "410_deprecated", "operator"),
         ("key", {"fault": "3005_session_cancelled", "fault_after": 1.6}, "3005_session_cancelled", "vendor"),
-        ("key", {"fault": "3008_session_expired", "fault_after": 1.6}, "3008_session_expired", "client"),
-        ("key", {"fault": "3006_inactivity", "fault_after": 1.6}, "3006_inactivity", "client"),
-        ("key", {"fault": "3007_input_duration", "fault_after": 1.6}, "3007_input_duration", "client"),
+        ("key", {"fault": "3008_session_expired", "fault_after": 1.6}, "3008_session_expired", "unknown"),  # far too early
+        ("key", {"fault": "3006_inactivity", "fault_after": 1.6}, "3006_inactivity", "vendor"),  # it had got audio all along
+        ("key", {"fault": "3007_input_duration", "fault_after": 1.6}, "3007_input_duration", "vendor"),  # no chunk was too short or too long
         ("key", {"fault": "close-1012", "fault_after": 1.6}, "1012_restart", "vendor"),
     ],
     ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else None,

@@ -76,8 +76,8 @@ def test_a_refusal(place: Place, key: str, fault: str | None, code: str, owner: 
         ("NET-0001", "documented", "NET-0001", "vendor"),
         ("NET-0001", "live", "NET-0001", "vendor"),
         ("NET-0000", "live", "NET-0000", "unknown"),
-        ("DATA-0000", "documented", "DATA-0000", "client"),
-        ("1000_nothing_decoded", "live", "1000_nothing_decoded", "client"),
+        ("DATA-0000", "documented", "DATA-0000", "vendor"),  # it had understood it all along
+        ("1000_nothing_decoded", "live", "1000_nothing_decoded", "vendor"),  # the same
         ("close-1012", "live", "1012_restart", "vendor"),
         ("close-5004", "live", "unclassified", "unknown"),
     ],

@@ -59,7 +59,7 @@ def test_opus_is_not_timed() -> None:
     [
         ({"session_key": "bad-key"}, 400, "sessionTokenInvalid", "auth", "operator"),
         ({"session_key": "bad-key", "use_query_auth": True}, 400, "sessionTokenInvalid", "auth", "operator"),
-        ({"session_key": "expired-token"}, 401, "sessionTokenExpired", "auth", "operator"),
+        ({"session_key": "stale-key-1"}, 401, "sessionTokenExpired", "auth", "operator"),
         ({"app_id": "other-app"}, 400, "appIDMismatch", "auth", "operator"),
         ({"app_id": "unknown-app"}, 404, "appIDUnrecognized", "config_not_found", "operator"),
         ({"avatar_id": "no-avatar"}, 404, "avatarNotFound", "config_not_found", "operator"),

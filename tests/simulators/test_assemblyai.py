@@ -49,7 +49,7 @@ def test_begin_termination_and_1000() -> None:
         ({}, "", "Unauthorized Connection: Missing Authorization header"),
         ({"Authorization": "bad-key"}, "", "Unauthorized Connection: Invalid API key"),
         ({"Authorization": "Bearer key"}, "", "Unauthorized Connection: Invalid API key"),
-        ({}, "&token=expired-token", "Unauthorized Connection: Signature has expired"),
+        ({}, "&token=stale-key-1", "Unauthorized Connection: Signature has expired"),
     ],
 )
 def test_told_after_the_101_that_there_is_no_right_key(headers: dict[str, str], query: str, text: str) -> None:

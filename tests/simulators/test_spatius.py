@@ -126,7 +126,7 @@ def test_no_token(facts: dict[str, Any], status: int) -> None:
     [
         (INGRESS, {}, 400, "empty token"),
         (INGRESS, AUTH | {"X-Session-Key": "bad-key"}, 400, "Invalid session token"),
-        (INGRESS, AUTH | {"X-Session-Key": "expired-token"}, 401, "session token expired"),
+        (INGRESS, AUTH | {"X-Session-Key": "stale-key-1"}, 401, "session token expired"),
         (INGRESS + "&appId=app-1&sessionKey=bad-key", {}, 400, "Invalid session token"),
         (INGRESS, AUTH | {"X-App-ID": "unknown-app"}, 404, "app id unrecognized"),
         (INGRESS, {"X-Session-Key": "key"}, 404, "app id unrecognized"),

@@ -2,7 +2,7 @@
 
 Owns what their absence proves. That every text message was JSON proves that none was not. That each was of a type in the profile
 speaks against a claim about types, but does not prove it wrong: which types a vendor takes is the vendor's to say. It says nothing of
-the values inside. Raw audio has no form at all: only a vendor that has been understanding it all along contradicts itself.
+the values inside. Raw audio has no form at all: only a vendor that has been understanding it to the very end contradicts itself.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from proxy.core.checks.finding import CANNOT_TELL, NO, YES, Case, Finding, found
 from proxy.core.tally import AUDIO
 from proxy.core.verdict import Check, Noticed, Owner
 
-LATELY: Final = 5.0
+LATELY: Final = 2.0
 """Seconds since the last result, up to which the vendor understood what came."""
 
 FLAWS: Final = {
@@ -27,8 +27,8 @@ WELL_FORMED: Final = "Every text message of the client's was JSON: not the clien
 NO_TEXT: Final = "The client sent no text message at all: not the client. Send the vendor's support the ids."
 KNOWN_TYPES: Final = ("Every text message of the client's was of a type that is known of this vendor: either it takes fewer of them than "
                       "its SDKs send, or it is wrong.")
-UNDERSTOOD: Final = ("The vendor had been sending results for this audio until it said so, and nothing in what was sent has changed: "
-                     "not the client. Send the vendor's support the ids and the evidence.")
+UNDERSTOOD: Final = ("The vendor had been sending results for this audio until it said so, and nothing in the form of what was sent has "
+                     "changed. Send the vendor's support the ids and the evidence.")
 
 
 def message_shape(case: Case) -> Finding:

@@ -26,6 +26,7 @@ UNCLEAR: Final = "The client sent at an ordinary pace; whether it arrived so, or
 WE: Final = "The client sent evenly; Earwitness stood still and then passed on what had waited: it needs more CPU, or fewer sessions."
 LINK: Final = "The client sent evenly; its audio was held up on the way and then arrived at once: look at the way there."
 WINDOW: Final = "The client sent evenly; the vendor had stopped reading for a while (its receive window was zero) and then got all at once."
+OTHERWISE: Final = "This session never sent so many messages: if a limit was reached, it is one of the whole account."
 FEW: Final = "So many messages were never sent: not the client. Send the vendor's support the ids and the evidence."
 
 
@@ -87,7 +88,8 @@ def _rate(case: Case, rate: Rate, limit: float, window: float) -> Finding:
                      owner=Owner.SIDECAR, hint=WE)
     late = 1 + (known.loop_lag_max + known.delivery.behind_max) / window
     if case.whole and case.in_step and rate.most * late <= limit:
-        return found(Check.MESSAGE_RATE, NO, "messages", stage="read", claimed=limit, measured=rate.most, window=window, owner=Owner.VENDOR,
-                     hint=FEW)
+        named = any(word in text for text in known.claim.said for word in (" message", " chunk"))
+        return found(Check.MESSAGE_RATE, NO, "messages", stage="read", claimed=limit, measured=rate.most, window=window,
+                     owner=Owner.VENDOR if named else Owner.UNKNOWN, hint=FEW if named else OTHERWISE)
     return found(Check.MESSAGE_RATE, CANNOT_TELL, "messages", stage="read", claimed=limit, measured=rate.most, window=window,
                  owner=Owner.UNKNOWN, hint=UNCLEAR)
