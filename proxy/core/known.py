@@ -52,12 +52,12 @@ class Known:
     """State of one session. `now` is always the monotonic clock; `wall` is Unix time at the start."""
 
     __slots__ = (
-        "_declared", "_pending", "_pending_at", "_pending_name", "_ready_seconds", "answered_at", "answers_elsewhere", "audio", "audio_format", "buffered",
-        "buffered_max", "claim", "clock", "company", "connection_id", "date", "delivery", "done", "ending", "endpoint", "expires_at",
-        "facts", "failed", "from_client", "from_vendor", "gate", "gate_failed", "heard_at", "held_seconds", "injected_at", "inspection",
-        "judged_at", "kept_alive_at", "lagged_at", "lagged_for", "lead_seconds", "listener", "loop_lag_max", "loudest", "ready_at",
-        "reported_of", "req_id", "request", "rests", "results", "seen", "session_id", "shape", "spec", "started_at", "stopped_at",
-        "streams", "then", "to_client", "to_vendor", "trace", "vendor", "vendor_profile", "waiting", "wall", "warnings",
+        "_declared", "_pending", "_pending_at", "_pending_name", "_ready_seconds", "answered_at", "answers_elsewhere", "audio",
+        "audio_format", "buffered", "buffered_max", "claim", "clock", "company", "connection_id", "date", "delivery", "done", "ending",
+        "endpoint", "expires_at", "facts", "failed", "from_client", "from_vendor", "gate", "gate_failed", "heard_at", "held_seconds",
+        "injected_at", "inspection", "judged_at", "kept_alive_at", "lagged_at", "lagged_for", "lead_seconds", "listener", "loop_lag_max",
+        "loudest", "ready_at", "reported_of", "req_id", "request", "rests", "results", "seen", "session_id", "shape", "spec", "started_at",
+        "stopped_at", "streams", "then", "to_client", "to_vendor", "trace", "vendor", "vendor_profile", "waiting", "wall", "warnings",
     )
 
     from_client: FrameScanner
