@@ -19,26 +19,27 @@ from proxy.simulators.dialects import NOVA
 from proxy.simulators.scenes import SCENES, Scene
 
 CALL_SECONDS: Final = 6.0
-APART_SECONDS: Final = 0.4
-GOOD: Final = 0.9
+APART_SECONDS: Final = 0.3
+GOOD: Final = 0.93
 """The part of the calls that are good ones, while nothing is wrong."""
-WEIGHTS: Final[Mapping[str, float]] = {"deepgram": 4, "assemblyai": 4, "nextevi": 2, "spatius": 1, "elsa": 1}
-OUTAGE: Final = (0.55, 0.7)
+WEIGHTS: Final[Mapping[str, float]] = {"deepgram": 4, "assemblyai": 3, "nextevi": 2, "spatius": 2, "elsa": 2}
+OUTAGE: Final = (0.5, 0.65)
 """When the one vendor fails, in parts of the whole time."""
 
 
-def _failing(name: str, fault: str, after: float = 0.0) -> Scene:
-    return Scene(name, NOVA, "", "vendor", manner=Manner(seconds=9.0), vendor={"fault": fault, "fault_after": after})
+def _failing(name: str, fault: str, seconds: float = CALL_SECONDS) -> Scene:
+    return Scene(name, NOVA, "", "vendor", manner=Manner(seconds=seconds), vendor={"fault": fault, "fault_after": 2.0})
 
 
-FAILING: Final = (_failing("overloaded", "http_503"), _failing("it falls silent", "stall", 2.0), _failing("it is slow", "slow-handshake"),
-                  _failing("going away", "close-1001", 2.0))
+FAILING: Final = (_failing("overloaded", "http_503"), _failing("it falls silent", "stall", 25.0), _failing("it is slow", "slow-handshake"),
+                  _failing("going away", "close-1001"))
+"""Nobody calls a vendor silent who did not speak to it for 10 s."""
 
 
 @asynccontextmanager
-async def scraped(stage: Stage, folder: Path) -> AsyncIterator[Prometheus]:
+async def scraped(stage: Stage, folder: Path, interval: int = 1) -> AsyncIterator[Prometheus]:
     """A Prometheus that has scraped the stage once before anything happens."""
-    context = scraping(stage.addresses["metrics"], folder)
+    context = scraping(stage.addresses["metrics"], folder, interval)
     prometheus = await asyncio.to_thread(context.__enter__)
     try:
         await asyncio.to_thread(prometheus.await_scrape, 0.0)
@@ -54,7 +55,7 @@ def ordinary() -> tuple[Sequence[Scene], Sequence[Scene]]:
     return good, [scene for scene in alone if scene not in good]
 
 
-async def rehearse(stage: Stage, seconds: float, random: Random) -> None:
+async def rehearse(stage: Stage, seconds: float, random: Random, call_seconds: float = CALL_SECONDS) -> None:
     """Calls, begun one after the other and running beside each other, for so long. What they show of themselves is not looked at."""
     good, bad = ordinary()
     loop = asyncio.get_running_loop()
@@ -65,6 +66,6 @@ async def rehearse(stage: Stage, seconds: float, random: Random) -> None:
             choice = [scene for scene in (good if random.random() < GOOD else bad) if scene.dialect.vendor == vendor]
             if vendor == NOVA.vendor and OUTAGE[0] < passed < OUTAGE[1] and random.random() < 0.7:
                 choice = list(FAILING)
-            calls.create_task(stage.play(random.choice(choice), CALL_SECONDS))
+            calls.create_task(stage.play(random.choice(choice), call_seconds))
             stage.forget()
             await asyncio.sleep(APART_SECONDS)
