@@ -13,6 +13,7 @@ that is not in the report as well. How spans leave the process is another module
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
@@ -53,14 +54,14 @@ class Spans(Tracing):
         try:
             return SessionSpans(self._tracer, session, route)
         except Exception as error:
-            log.state("internal", error=error, session_id=session.session_id)
+            log.state("internal", logging.ERROR, error=error, session_id=session.session_id)
             return Trace()
 
     def exchange(self, method: str, listener: str, vendor: str, route: str | None, headers: Mapping[str, str]) -> Passage:
         try:
             return ExchangeSpans(self._tracer, method, listener, vendor, route, headers)
         except Exception as error:
-            log.state("internal", error=error, listener=listener)
+            log.state("internal", logging.ERROR, error=error, listener=listener)
             return super().exchange(method, listener, vendor, route, headers)
 
 
@@ -128,7 +129,7 @@ class SessionSpans(Trace):
         try:
             self._over(session, report, told)
         except Exception as error:
-            log.state("internal", error=error, session_id=session.session_id)
+            log.state("internal", logging.ERROR, error=error, session_id=session.session_id)
 
     def _over(self, session: Session, report: Report, told: int | None) -> None:
         self.look(session)

@@ -369,3 +369,12 @@ def test_a_vendor_that_answers_at_the_end_is_not_silent_before() -> None:
         for second in range(20):
             play.wait(0.5).client(chunk).wait(0.5).client(chunk).tick(tcp(second + 1, second + 1))
         assert (Noticed.VENDOR_SILENT in play.session.facts) is silent
+
+
+def test_the_state_at_the_last_look() -> None:
+    scene = play()
+    assert scene.session.watch.state == "not_ready"
+    assert pause(scene, 1).session.watch.state == "good"
+    assert talk(scene, 13).session.watch.state == "stalled"
+    scene.session.uninspected()
+    assert scene.tick().session.watch.state is None

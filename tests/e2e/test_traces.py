@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from proxy.simulators import AssemblyAISimulator, DeepgramSimulator
 from proxy.simulators.base import BAD_KEY
+from proxy.telemetry.events import BY_NAME
 from tests.aio import free_port, run
 from tests.e2e.rig import Sidecar, sidecar, upstream
 from tests.otlp import Collector, Span, collector
@@ -54,7 +55,11 @@ def kinds(spans: list[Span]) -> dict[str, Span]:
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, dict[str, Any]]]:
-    return [(str(record.msg), vars(record)["fields"]) for record in caplog.records if record.name == "earwitness"]
+    """Events and fields: all of them are listed in LOGS.md."""
+    said = [(str(record.msg), vars(record)["fields"]) for record in caplog.records if record.name == "earwitness"]
+    for event, fields in said:
+        assert set(fields) <= set(BY_NAME[event].fields), event
+    return said
 
 
 def test_a_failed_session_has_the_vendors_id_on_it(traces: Collector, caplog: pytest.LogCaptureFixture) -> None:

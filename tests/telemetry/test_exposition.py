@@ -1,5 +1,6 @@
 import shutil
 import subprocess
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,9 +10,9 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from proxy.core.tally import Histogram
+from proxy.core.tally import Example, Histogram
 from proxy.telemetry.catalogue import BY_NAME, METRICS
-from proxy.telemetry.exposition import Exposition, Rows, wants_openmetrics
+from proxy.telemetry.exposition import Exposition, Labels, Rows, wants_openmetrics
 from proxy.telemetry.ledger import Ledger
 from proxy.telemetry.metrics import Metrics
 
@@ -110,3 +111,24 @@ def test_promtool_finds_nothing_to_complain_about() -> None:
     book.ended(session, report())
     done = subprocess.run([promtool, "check", "metrics"], input=Metrics(book, "1.0").render("")[0], capture_output=True, timeout=30)
     assert (done.returncode, done.stdout + done.stderr) == (0, b"")
+
+
+def test_exemplars_stand_in_openmetrics_alone() -> None:
+    seen = Histogram(BY_NAME["earwitness_first_result_seconds"].buckets)
+    seen.observe(0.4, "a" * 32, time.monotonic())
+    labels: Labels = ("main", "acme", "v1", "websocket_runtime", "E7", "auth", "operator", "after_fix")
+    some = rows(first_result_seconds=[(("acme", "v1"), seen)], errors_total=[(labels, 3)])
+    examples = {"earwitness_errors_total": {labels: Example(1.0, "b" * 32, time.monotonic())}}
+    exposition = Exposition()
+    text, _ = exposition.page(some, "", examples)
+    assert b"#" not in b"".join(line for line in text.splitlines() if not line.startswith(b"#"))
+    page, _ = exposition.page(some, OPENMETRICS, examples)
+    families: Iterable[Any] = parse_openmetrics(page.decode())  # type: ignore[no-untyped-call]
+    found = [(s.name, s.labels.get("le"), s.exemplar) for family in families for s in family.samples if s.exemplar]
+    assert [(name, bound, exemplar.labels, exemplar.value) for name, bound, exemplar in found] == [
+        ("earwitness_errors_total", None, {"trace_id": "b" * 32}, 1.0),
+        ("earwitness_first_result_seconds_bucket", "0.5", {"trace_id": "a" * 32}, 0.4)]
+    for _, _, exemplar in found:
+        assert abs(float(exemplar.timestamp) - time.time()) < 5
+    assert exposition.page(some, OPENMETRICS, examples)[0].split(b"# HELP process")[0] == page.split(b"# HELP process")[0], (
+        "the same example has the same time in each scrape")

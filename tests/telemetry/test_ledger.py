@@ -9,6 +9,7 @@ from proxy.core.policy import Action, Mode, Policy, Rule
 from proxy.core.profile import Profile
 from proxy.core.report import Evidence
 from proxy.core.session import Session as CoreSession
+from proxy.core.tally import Example
 from proxy.core.verdict import Inspection, Outcome
 from proxy.telemetry import known
 from proxy.telemetry.catalogue import STATUS_CLASSES
@@ -59,6 +60,17 @@ def test_a_session_that_goes_well() -> None:
     assert book.finished["main", "acme"].to_vendor.frames[0] == 5
     assert book.finished["main", "acme"].audio.read == 2.5
     assert book.durations["acme", "ok"].total == 12
+
+
+def test_an_end_is_an_example_of_what_it_counts_for() -> None:
+    book = ledger()
+    for outcome, mark, at in ((Outcome.ERROR, "a" * 32, 10.0), (Outcome.ERROR, None, 11.0), (Outcome.OK, "b" * 32, 12.0)):
+        session = FakeSession()
+        book.started(session)
+        book.ended(session, report(outcome, seconds=12), mark, at)
+    [(labels, example)] = book.examples.items()
+    assert (book.errors[labels], example) == (2, Example(1.0, "a" * 32, 10.0))
+    assert list(book.durations["acme", "ok"].examples.values()) == [Example(12, "b" * 32, 12.0)]
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))

@@ -120,6 +120,7 @@ def test_fields_are_redacted_however_deep() -> None:
 
 def test_ids_stay_readable() -> None:
     identity = "0af7651916cd43dd8448eb211c80319c"
+    assert formatted(span_id=identity)["span_id"] == identity
     line = formatted(session_id=identity, correlation={"x-call": identity, "x-api-key": KEY})
     assert line["session_id"] == line["correlation"]["x-call"] == identity
     assert KEY not in json.dumps(line)
@@ -210,6 +211,13 @@ def test_a_reader_that_is_gone_is_counted(root_logger: None) -> None:
     handle.close()
     os.close(write)
     assert handle.dropped == 1
+    assert log.dropped() == 0, "only those that are in use count"
+
+
+def test_lost_lines_are_told_of_the_handle_in_use(out: Out) -> None:
+    out.handle.dropped = 3
+    assert log.dropped() == 3
+    assert out.lines() == []
 
 
 def test_closing_twice_and_logging_afterwards_do_no_harm(out: Out) -> None:

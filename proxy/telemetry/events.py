@@ -1,0 +1,132 @@
+"""The one list of log lines: what each event means, and its fields.
+
+LOGS.md is made from it, and tests hold the code to it: names of events and fields are stable, other people's tools read them.
+`python -m proxy.telemetry.events` prints LOGS.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Final
+
+from proxy.core.report import AudioReport, Close, Evidence, Fact, LatencyReport, Report, SelfReport
+from proxy.core.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`levels`: those it may come with. `fields`: beside `time`, `level` and `event`."""
+
+    name: str
+    levels: str
+    meaning: str
+    fields: tuple[str, ...] = ()
+
+
+def _names(shape: type[object]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(shape))  # type: ignore[arg-type]
+
+
+IDS: Final = ("session_id", "trace_id", "span_id")
+PLACE: Final = ("listener", "vendor", "endpoint")
+VENDORS_IDS: Final = ("connection_id", "req_id")
+VERDICT: Final = _names(Verdict)
+REPORT: Final = ("schema", *(name.rstrip("_") for name in _names(Report) if name != "verdict"), *VERDICT)
+NESTED: Final = {
+    "audio": _names(AudioReport), "latency": _names(LatencyReport), "self": _names(SelfReport), "evidence": _names(Evidence),
+    "facts": _names(Fact), "client_close": _names(Close), "vendor_close": _names(Close),
+    "traffic": tuple(f"{way}.{what}" for way in ("to_vendor", "to_client") for what in ("wire_bytes", "frames", "bytes")),
+}
+"""What stands inside of fields of a report. Frames and bytes are by type of frame, and only types that there were."""
+
+EVENTS: Final = (
+    Event("session_open", "info", "A session has begun: says what a process carried, should it be killed.", (*IDS, *PLACE, "correlation")),
+    Event("noticed", "info", "Something was noticed of an open session: once for each fact, as it is noticed.",
+          (*IDS, *PLACE, *VENDORS_IDS, "fact", "seconds")),
+    Event("session_progress", "info", "How an open session stands, every `log.progress_seconds`.",
+          (*IDS, *PLACE, *VENDORS_IDS, "seconds", "phase", "ready", "state", "audio_seconds", "results", "inspection")),
+    Event("session_end", "info, warning, error",
+          "The one report of a session. Warning where it failed, error where the fault is ours.", REPORT),
+    Event("http_failed", "warning", "A request that was no upgrade failed, or was refused. Fields of the verdict, as far as known.",
+          ("listener", "trace_id", "span_id", "correlation", *VERDICT)),
+    Event("http_abandoned", "info", "The client left such a request before its answer was through.",
+          ("listener", "trace_id", "span_id", "correlation", *VERDICT)),
+    Event("ready", "info", "All listeners are bound.", ("listeners", "version")),
+    Event("draining", "info", "The process begins to end.", ("open_sessions",)),
+    Event("stopped", "info", "It has ended."),
+    Event("traces_off", "error", "The OTEL_* variables ask for what there is not: nothing is traced.", ("error",)),
+    Event("traces_lost", "warning", "Spans get lost, first of all: the collector does not take them.", ("count",)),
+    Event("traces_back", "info", "The collector takes spans again.", ("count",)),
+    Event("log_lines_dropped", "warning", "Lines were lost, because nobody read them in time.", ("count",)),
+    Event("report_failed", "error", "A fault of ours while a report was made; there is a poor one instead.", (*IDS, "listener", "error")),
+    Event("internal", "error, critical", "A fault of ours. Sessions go on as far as they can.", (*IDS, "listener", "error")),
+    Event("log", "any", "A line of a library's.", ("logger", "message", "error")),
+)
+BY_NAME: Final = {event.name: event for event in EVENTS}
+
+MEANINGS: Final = {
+    "time": "UTC, ISO 8601, with milliseconds",
+    "level": "debug, info, warning, error, critical",
+    "event": "one of the names above",
+    "session_id": "our own id of a session",
+    "trace_id": "of W3C Trace Context: the client's, or where it sent none and sessions are traced, ours",
+    "span_id": "of the session's span; of a plain request the server's span; null where nothing is traced",
+    "listener": "the operator's name for the listener",
+    "vendor": "the vendor's profile",
+    "endpoint": "an endpoint of the profile",
+    "correlation": "the application's own ids, by the names under `correlation` in the settings",
+    "connection_id": "the vendor's id of the connection or session",
+    "req_id": "the vendor's id of the request",
+    "code": "the error's name: `code` of metrics, `error.type` of spans",
+    "fact": "one of a closed set: see `code` of `earwitness_warnings_total` in METRICS.md",
+    "seconds": "since the session began",
+    "phase": "`session_token`, `http_request`, `websocket_connect`, `websocket_runtime`",
+    "ready": "whether the vendor has said that it takes audio",
+    "state": "how the session is served: see `earwitness_service_seconds_total`; null where it cannot be seen",
+    "audio_seconds": "`read` from the client, `delivered` to the vendor",
+    "results": "how many came so far",
+    "inspection": "`full`, `partial`, `lost`",
+    "error": "`type`, `message` and `at` of an exception; redacted",
+    "count": "since the process began",
+    "listeners": "the address of each, by name",
+    "version": "of the running program",
+    "open_sessions": "how many are waited for",
+    "logger": "of the library",
+    "message": "its words, redacted",
+}
+
+_HEAD: Final = """\
+# Log lines
+
+Generated from `proxy/telemetry/events.py` by `python -m proxy.telemetry.events > LOGS.md`; a test keeps the two equal.
+
+Standard output has one JSON object a line. A session makes few: it begins, something may be noticed, it ends; one that lasts tells
+now and then how it stands. Names of events and fields are stable. All strings of peers are redacted; there is no transcript.
+"""
+_TAIL: Final = """\
+## Fields of a report
+
+`session_end` has all of these, null where not known. The session's span has the same under `earwitness.`, with dots for what
+stands inside. What they mean: README.md.
+"""
+
+
+def markdown() -> Iterator[str]:
+    """LOGS.md, line by line."""
+    yield from _HEAD.splitlines()
+    yield from ("", "| event | level | what it is | fields |", "|---|---|---|---|")
+    for event in EVENTS:
+        shown = "the report" if event.fields == REPORT else ", ".join(f"`{name}`" for name in event.fields) or "-"
+        yield f"| `{event.name}` | {event.levels} | {event.meaning} | {shown} |"
+    yield from ("", "## Fields", "", "| field | what it is |", "|---|---|")
+    yield from (f"| `{name}` | {meaning} |" for name, meaning in MEANINGS.items())
+    yield from ("", *_TAIL.splitlines(), "")
+    for name in REPORT:
+        yield f"- `{name}`" + (f": {', '.join(f'`{inner}`' for inner in NESTED[name])}" if name in NESTED else "")
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write("\n".join(markdown()) + "\n")
