@@ -127,7 +127,7 @@ def _with_gaps(points: Sequence[tuple[float, float]], step: int) -> tuple[list[f
 
 
 def _scale(axes: Axes, defaults: Mapping[str, Any], highest: float) -> None:
-    axes.set_ylim(0, defaults.get("max") or highest * 1.08 or 1)
+    axes.set_ylim(0, 1.02 * defaults["max"] if "max" in defaults else highest * 1.08 or 1)
     ticks = [tick for tick in axes.get_yticks() if tick <= axes.get_ylim()[1] * 1.001]
     axes.set_yticks(ticks, [said(tick, defaults["unit"]) for tick in ticks])
 

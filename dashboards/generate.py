@@ -20,6 +20,7 @@ from dashboards.grafana import Json, Links, Panel, Query, constant, dashboard, s
 from proxy.telemetry.catalogue import BY_NAME, PREFIX
 
 HERE: Final = Path(__file__).parent
+RUNBOOKS: Final = "${runbooks}/README.md"
 OVERVIEW: Final = "earwitness-overview"
 VENDOR: Final = "earwitness-vendor"
 THRESHOLDS: Final = HERE.parent / "deploy" / "prometheus" / "thresholds.yaml"
@@ -160,7 +161,7 @@ def _stalls(scope: Scope, by: str, legend: str, width: int) -> Panel:
 
 
 TO_RUNBOOK: Final[Links] = {"": ("Runbook of ${__series.name}", "${runbooks}/${__series.name}.md")}
-TO_RUNBOOKS: Final[Links] = {"": ("Runbooks", "${runbooks}")}
+TO_RUNBOOKS: Final[Links] = {"": ("Runbooks", RUNBOOKS)}
 TO_VENDOR: Final[Links] = {"": ("${__field.labels.vendor}", f"/d/{VENDOR}?var-vendor=${{__field.labels.vendor}}&${{__url_time_range}}")}
 
 
@@ -169,7 +170,7 @@ def overview() -> Json:
     sidecars = _stat("Sidecars", "Processes that are scraped.", f"sum({scope.of('build_info')})")
     return dashboard(
         OVERVIEW, "Earwitness / Overview", "All vendors: how sessions end, whose problem it is, how late results are.",
-        (*_variables(),), (to_dashboard("Vendor", VENDOR), to_page("Runbooks", "${runbooks}")),
+        (*_variables(),), (to_dashboard("Vendor", VENDOR), to_page("Runbooks", RUNBOOKS)),
         (("At a glance", 4, (sidecars, *_stats(scope))), ("Sessions", 8, (_ends(scope), _success(scope), _states(scope))),
          ("Errors", 8, (_owners(scope), _errors(scope, ("vendor", "code", "owner", "retry"), 16))),
          ("Latency", 8, (*_latencies(scope),)), ("Audio", 8, (*_audio_by_vendor(scope),)),
@@ -242,7 +243,7 @@ def vendor() -> Json:
     return dashboard(
         VENDOR, "Earwitness / Vendor", "One vendor, by listener and endpoint where its metrics tell them apart.",
         (*_variables(), variable("vendor", started, multi=False), variable("listener", within), variable("endpoint", within)),
-        (to_dashboard("Overview", OVERVIEW), to_page("Runbooks", "${runbooks}")),
+        (to_dashboard("Overview", OVERVIEW), to_page("Runbooks", RUNBOOKS)),
         (("At a glance", 4, (*_stats(scope),)), ("Sessions", 8, (_ends(scope), _began(scope), _states(scope), *_lengths(scope))),
          ("Errors", 8, (_owners(scope), _errors(scope, ("code", "category", "phase", "owner", "retry"), 16), *_told(scope))),
          ("Latency", 8, (*_latency_of_one(scope),)), ("Audio", 8, (*_audio_of_one(scope),)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-_SUFFIX: Final = {"cpm": " c/m", "cps": " c/s", "none": "", "bytes": "B", "Bps": "B/s"}
+_SUFFIX: Final = {"cpm": " c/m", "cps": " c/s", "bytes": "B", "Bps": "B/s"}
 _TIMES: Final = ((86400.0, " days"), (3600.0, " h"), (60.0, " min"), (1.0, " s"), (1e-3, " ms"), (1e-6, " µs"))
 
 
@@ -17,6 +17,8 @@ def said(value: float, unit: str, decimals: int | None = None) -> str:
         return _number(value / size, decimals) + suffix
     if unit in ("bytes", "Bps"):
         return _scaled(value, decimals, 1024.0, ("", "Ki", "Mi", "Gi"), " ") + _SUFFIX[unit]
+    if unit == "none":
+        return _number(value, decimals)
     return _scaled(value, decimals, 1000.0, ("", " K", " Mil", " Bil"), "") + _SUFFIX[unit]
 
 
@@ -28,4 +30,4 @@ def _scaled(value: float, decimals: int | None, base: float, names: tuple[str, .
 
 
 def _number(value: float, decimals: int | None) -> str:
-    return f"{value:.{decimals}f}" if decimals is not None else f"{float(f'{value:.3g}'):g}"
+    return f"{value:.{decimals}f}" if decimals is not None else f"{float(f'{value:.3g}'):.6g}"

@@ -6,7 +6,7 @@ from dashboards.units import said
 @pytest.mark.parametrize(
     ("value", "unit", "decimals", "words"),
     [
-        (0, "none", None, "0"), (7, "none", 0, "7"), (1.2345, "none", None, "1.23"), (25_000, "cpm", None, "25 K c/m"),
+        (0, "none", None, "0"), (1270, "none", 0, "1270"), (1.2345, "none", None, "1.23"), (25_000, "cpm", None, "25 K c/m"),
         (0.0123, "percentunit", None, "1.23%"), (0.899, "percentunit", 1, "89.9%"),
         (0, "s", None, "0 s"), (0.25, "s", None, "250 ms"), (0.00012, "s", None, "120 µs"), (90, "s", 1, "1.5 min"),
         (7200, "s", None, "2 h"), (172_800, "s", None, "2 days"), (0.5, "bytes", None, "0.5 B"),
