@@ -115,7 +115,7 @@ def _burns(n: Numbers) -> list[Alert]:
             burn["for"],
             "Sessions fail so often that the error budget does not last.",
             f"{VENDOR}: {SHARE} of the sessions that ended in {burn['long']} failed, and it goes on in the last {burn['short']}; "
-            f"{OWNER} has to act. More than {float(most) * 100:g} % is {burn['factor']:g} times what the objective allows.",
+            f"{OWNER} has to act. The objective allows for {100 * (1 - n['objective']):g} %.",
             {"long": burn["long"], "short": burn["short"]}, burn["severity"],
         ))
     return alerts
@@ -125,6 +125,8 @@ def _all_failing(n: Numbers, owners: str) -> Alert:
     window, usual = n["window"], n["usual"]
     failed, served = f"vendor_owner:earwitness_sessions_failed:increase{window}", f"vendor:earwitness_sessions_served:increase{window}"
     before = _increase("vendor", "instance_vendor:earwitness_sessions_served:sum", usual["window"], window)
+    refused = _increase("vendor, owner", "instance_vendor_owner:earwitness_sessions_failed:sum", usual["window"], window)
+    share = usual["times"] * _seconds(window) / _seconds(usual["window"])
     good = _increase("vendor", 'earwitness_service_seconds_total{state="good"}', window)
     return Alert(
         "EarwitnessAllSessionsFailing",
@@ -132,7 +134,11 @@ def _all_failing(n: Numbers, owners: str) -> Alert:
 (
   {failed}{{owner=~"{owners}"}} >= {n["failures"]}
   or
-  {failed}{{owner="operator"}} >= {n["failures"]} and on (vendor) {before} >= {usual["served"]}
+  (
+    {failed}{{owner="operator"}} >= {n["failures"]}
+    and {failed} > {share:.4g} * {refused}
+    and on (vendor) {before} >= {usual["served"]}
+  )
 )
 unless on (vendor) {served} > 0
 unless on (vendor) {good} >= {n["good_seconds"]} * sum by (vendor) ({failed})

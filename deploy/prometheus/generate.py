@@ -1,4 +1,4 @@
-"""Writes rules.yaml from thresholds.yaml: recording rules, then the alerts of `alerts.py`, as Prometheus reads them.
+"""Writes rules/earwitness.yaml from thresholds.yaml: recording rules, then the alerts of `alerts.py`, as Prometheus reads them.
 
     python -m deploy.prometheus.generate [THRESHOLDS [RULES]]
 
@@ -21,6 +21,7 @@ import yaml
 from deploy.prometheus.alerts import Alert, groups
 
 HERE: Final = Path(__file__).parent
+RULES: Final = HERE / "rules" / "earwitness.yaml"
 HEAD: Final = "# Generated from thresholds.yaml by `python -m deploy.prometheus.generate`; a test keeps the two equal.\n\n"
 
 ENDED: Final = "earwitness_sessions_ended_total"
@@ -102,11 +103,11 @@ _Dumper.add_representer(str, _text)
 
 
 def written(thresholds: Path) -> str:
-    """rules.yaml, for these thresholds."""
+    """The file, for these thresholds."""
     return HEAD + yaml.dump(rules(yaml.safe_load(thresholds.read_text())), Dumper=_Dumper, sort_keys=False, width=1000)
 
 
-def main(thresholds: str = str(HERE / "thresholds.yaml"), target: str = str(HERE / "rules.yaml")) -> None:
+def main(thresholds: str = str(HERE / "thresholds.yaml"), target: str = str(RULES)) -> None:
     Path(target).write_text(written(Path(thresholds)))
 
 

@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-SOURCES: Final = ("pyproject.toml", "README.md", "LICENSE", "proxy", "config")
+SOURCES: Final = ("pyproject.toml", "README.md", "LICENSE", "proxy", "config", "deploy")
 PIP: Final = ("-m", "pip", "--quiet", "--disable-pip-version-check")
 
 

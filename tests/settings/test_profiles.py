@@ -33,8 +33,9 @@ def test_the_packaged_files_are_those_of_the_checkout_and_all_of_it_is_installed
     folders = {path.parent.relative_to(ROOT) for path in (ROOT / "proxy").rglob("*.py")}
     folders |= {path.parent.relative_to(ROOT) for path in (ROOT / "config").rglob("*.yaml")}
     names = {str(folder).replace("config", "proxy/_config", 1).replace("/", "."): str(folder) for folder in folders}
+    names["proxy._rules"] = "deploy/prometheus/rules"
     assert set(setup["packages"]) == set(names)
-    assert all(setup["package-dir"][name] == folder for name, folder in names.items() if "_config" in name)
+    assert all(setup["package-dir"][name] == folder for name, folder in names.items() if "._" in name)
 
 
 def test_an_installed_package_has_its_files_inside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
