@@ -11,8 +11,9 @@ import resource
 import signal
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
@@ -71,7 +72,7 @@ class App:
         await self.servers.pages("admin", settings.admin.listen.host, settings.admin.listen.port, admin)
         # The probe answers last, so that ready means all of it.
         dropped = {"traces": lambda: self.tracing.dropped, "logs": log.dropped}
-        pages = metrics_pages(Metrics(self.ledger, build(), dropped).render, self.relay)
+        pages = metrics_pages(Metrics(self.ledger, build(), dropped).parts, self.relay)
         await self.servers.pages("metrics", settings.metrics.listen.host, settings.metrics.listen.port, pages)
         self.sampler.start()
 
@@ -90,20 +91,20 @@ class App:
         """Begins to end; a second time, or `at_once`, ends without waiting for anybody."""
         times = self._settings.drain
         if self._draining is None:
-            waits = (0.0, 0.0) if at_once else (times.accept_seconds, times.grace_seconds)
-            self._draining = asyncio.get_running_loop().create_task(self._drain(*waits))
+            ending = self.servers.stop if at_once else partial(self.servers.drain, times.accept_seconds, times.grace_seconds)
+            self._draining = asyncio.get_running_loop().create_task(self._drain(ending))
             # Also if it was cancelled before it began, or over and over: `stop` does the rest.
             self._draining.add_done_callback(lambda _: self.drained.set())
         else:
             self._draining.cancel()
 
-    async def _drain(self, accept_seconds: float, grace_seconds: float) -> None:
+    async def _drain(self, ending: Callable[[], Awaitable[None]]) -> None:
         log.state("draining", open_sessions=len(self.relay.calls))
-        await self.servers.drain(accept_seconds, grace_seconds)
+        await ending()
 
     async def stop(self) -> None:
         """Ends whatever is left, with its report."""
-        await self.servers.drain(0, 0)
+        await self.servers.stop()
         self.sampler.stop()
         await self.dialer.close()
         await self.tracing.close()

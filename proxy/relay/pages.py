@@ -8,15 +8,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
+from time import monotonic
+from typing import Final
 
 import orjson
 from aiohttp import web
 
 from proxy.relay.relay import Handler, Relay
 
-Page = Callable[[web.BaseRequest], web.Response]
+Page = Callable[[web.BaseRequest], web.Response | Awaitable[web.Response]]
+
+SLICE_SECONDS: Final = 0.001
+"""After which a scrape lets calls run."""
 
 
 def handler(pages: dict[tuple[str, str], Page]) -> Handler:
@@ -27,19 +33,20 @@ def handler(pages: dict[tuple[str, str], Page]) -> Handler:
         method = "GET" if request.method == "HEAD" else request.method
         page = pages.get((method, request.path))
         if page is not None:
-            return page(request)
+            answer = page(request)
+            return answer if isinstance(answer, web.Response) else await answer
         known = request.path in paths
         return _text(HTTPStatus.METHOD_NOT_ALLOWED if known else HTTPStatus.NOT_FOUND, "not allowed" if known else "no such page")
 
     return handle
 
 
-def metrics_pages(render: Callable[[str], tuple[bytes, str]], relay: Relay) -> dict[tuple[str, str], Page]:
-    """`render` makes the exposition for an Accept header: body and content type."""
+def metrics_pages(parts: Callable[[str], tuple[Iterator[bytes], str]], relay: Relay) -> dict[tuple[str, str], Page]:
+    """`parts` makes the exposition for an Accept header: the body's parts and the content type."""
 
-    def metrics(request: web.BaseRequest) -> web.Response:
-        body, content_type = render(request.headers.get("Accept", ""))
-        return web.Response(body=body, headers={"Content-Type": content_type})
+    async def metrics(request: web.BaseRequest) -> web.Response:
+        body, content_type = parts(request.headers.get("Accept", ""))
+        return web.Response(body=await _in_slices(body), headers={"Content-Type": content_type})
 
     def ready(_: web.BaseRequest) -> web.Response:
         return _text(HTTPStatus.OK, "ready") if relay.ready else _text(HTTPStatus.SERVICE_UNAVAILABLE, "draining")
@@ -60,6 +67,18 @@ def admin_pages(relay: Relay, drain: Callable[[], None]) -> dict[tuple[str, str]
         return _text(HTTPStatus.ACCEPTED, "draining")
 
     return {("GET", "/sessions"): sessions, ("POST", "/-/drain"): start_drain}
+
+
+async def _in_slices(parts: Iterator[bytes]) -> bytes:
+    whole, since = bytearray(), 0.0
+    while True:
+        if monotonic() - since > SLICE_SECONDS:
+            await asyncio.sleep(0)
+            since = monotonic()
+        part = next(parts, None)
+        if part is None:
+            return bytes(whole)
+        whole += part
 
 
 def _text(status: HTTPStatus, text: str) -> web.Response:

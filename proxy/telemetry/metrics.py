@@ -1,22 +1,22 @@
 """From the ledger and the open sessions to rows of numbers, only when somebody asks.
 
 Owns the adding up. It changes nothing in the ledger or in a session. It runs on the event loop, between frames: that is why
-open sessions are added up column by column.
+open sessions are added up column by column, and what follows comes in parts. All numbers but those of histograms are of one moment.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from proxy.core.tally import FRAME_TYPES, SERVICE_STATES, Histogram, Tables, Traffic
 from proxy.telemetry.catalogue import AUDIO_STAGES, DIRECTIONS, PREFIX, SIGNALS
-from proxy.telemetry.exposition import Exposition, Labels, Rows
+from proxy.telemetry.exposition import Exposition, Labels, Rows, content_type
 from proxy.telemetry.ledger import Carried, Ledger, Place, Session
 
 
 class Metrics:
-    """Answers scrapes. `render` is all that a handler of `/metrics` needs."""
+    """Answers scrapes. `parts` is all that a handler of `/metrics` needs."""
 
     def __init__(self, ledger: Ledger, version: str, dropped: Mapping[str, Callable[[], int]] | None = None) -> None:
         """`dropped` tells of each of `catalogue.SIGNALS` how much of it was lost."""
@@ -27,7 +27,13 @@ class Metrics:
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """The page and its content type, for the value of an `Accept` header (or an empty string)."""
-        return self._exposition.page(self.rows(), accept, {PREFIX + "errors_total": self._ledger.examples})
+        parts, kind = self.parts(accept)
+        return b"".join(parts), kind
+
+    def parts(self, accept: str) -> tuple[Iterator[bytes], str]:
+        """The same, a few milliseconds' work in parts: whoever joins them may let others run in between."""
+        rows = {name: list(values) for name, values in self.rows().items()}
+        return self._exposition.parts(rows, accept, {PREFIX + "errors_total": dict(self._ledger.examples)}), content_type(accept)
 
     def rows(self) -> Mapping[str, Rows]:
         """Label values and value of every series, by metric."""

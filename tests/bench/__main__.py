@@ -8,20 +8,24 @@ import platform
 import resource
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 from statistics import median
 from typing import Final
 
 from tests.bench import report
-from tests.bench.measure import ENFORCING, OURS, STORM, Row, memory, rig, row, start_seconds, storm
+from tests.bench.measure import ENFORCING, OURS, STORM, TRACED, Rig, Row, memory, rig, row, start_seconds, storm
 from tests.bench.peers import OTHERS
 from tests.bench.processes import DidNotStartError
 from tests.bench.report import Bar, Group
+from tests.bench.scrape import SESSIONS, every, scraped
+from tests.otlp import collector
 
 MOST_FRAMES: Final = 4_000
 """Frames a second that the load sends at most where many sessions are measured: more would need more cores than two."""
-PARTS: Final = ("cost", "gate", "flat", "memory", "storm", "start")
+PARTS: Final = ("cost", "gate", "telemetry", "flat", "memory", "storm", "scrape", "start")
 
 
 def arguments() -> argparse.Namespace:
@@ -69,17 +73,37 @@ class Bench:
 
     def gate(self) -> list[Bar]:
         """Ours with the gate on beside ours without, in interleaved rounds."""
-        bars = []
         with rig(self.fresh(), False, [OURS, ENFORCING]) as bench:
-            for sessions in self.given.sessions:
-                rows: dict[str, list[Row]] = {target.name: [] for target in bench.targets}
-                for _ in range(self.given.rounds):
-                    for target in bench.targets:
-                        rows[target.name].append(row(bench, target, sessions, self.given.seconds))
-                groups = {name: Group("plain", measured) for name, measured in rows.items()}
-                show([group.line(groups.get(ENFORCING)) for group in groups.values()])
-                bars.append(report.gate(groups.get(OURS), groups.get(ENFORCING), sessions))
-        return bars
+            return [report.gate(*pair) for pair in self._beside(bench, ENFORCING)]
+
+    def telemetry(self) -> list[Bar]:
+        """Ours traced and scraped beside ours as it is."""
+        with collector() as spans, rig(self.fresh(), False, [OURS, TRACED], collector=spans.url) as bench, ExitStack() as scrapes:
+            for target in bench.targets:
+                if target.name == TRACED and target.metrics is not None:
+                    scrapes.enter_context(every(target.metrics, 1.0))
+            return [report.telemetry(*pair) for pair in self._beside(bench, TRACED)]
+
+    def _beside(self, bench: Rig, other: str) -> Iterator[tuple[Group | None, Group | None, int]]:
+        """Ours and the other way to run it, in interleaved rounds, for each number of sessions."""
+        for sessions in self.given.sessions:
+            rows: dict[str, list[Row]] = {target.name: [] for target in bench.targets}
+            for _ in range(self.given.rounds):
+                for target in bench.targets:
+                    rows[target.name].append(row(bench, target, sessions, self.given.seconds))
+            groups = {name: Group("plain", measured) for name, measured in rows.items()}
+            show([group.line(groups.get(other)) for group in groups.values()])
+            yield groups.get(OURS), groups.get(other), sessions
+
+    def scrape(self) -> list[Bar]:
+        what = f"event_loop_lag_seconds at most 10 ms while {SESSIONS} open sessions are scraped"
+        try:
+            found = scraped(self.fresh(), max(5.0, self.given.seconds))
+        except (DidNotStartError, TimeoutError) as error:
+            return [Bar(what, f"did not start: {error}", None)]
+        said = (f"{found.busy} above it in {len(found.times)} scrapes back to back (median {1e3 * median(found.times):.1f} ms, "
+                f"slowest {1e3 * found.times[-1]:.1f} ms); {found.calm} without scrapes")
+        return [Bar(what, said, found.busy.late == 0)]
 
     def flat(self) -> list[Bar]:
         groups = []

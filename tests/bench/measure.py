@@ -21,6 +21,8 @@ from tests.bench.load import Order, Result
 from tests.bench.processes import ROOT, DidNotStartError, family, running
 
 OURS: Final = "earwitness"
+TRACED: Final = "traced"
+"""Ours, with spans that go to a collector, and scraped."""
 ENFORCING: Final = "enforcing"
 """The same with the gate on: the load speaks in real time, so that there is nothing to correct."""
 STORM: Final = 200
@@ -61,7 +63,7 @@ class Rig:
 
 
 @contextmanager
-def rig(folder: Path, tls: bool, names: list[str], vendors: int = 1) -> Iterator[Rig]:
+def rig(folder: Path, tls: bool, names: list[str], vendors: int = 1, collector: str = "") -> Iterator[Rig]:
     """Starts vendors and the relays named; with more than one vendor, ours has a listener for each. Who does not start is left out."""
     with ExitStack() as stack:
         cert, key = tls_pair(folder)
@@ -74,15 +76,17 @@ def rig(folder: Path, tls: bool, names: list[str], vendors: int = 1) -> Iterator
         for name in names:
             routes = [peers.Route(free_port(), upstream, folder, cert if tls else None) for upstream in upstreams]
             try:
-                targets += _started(stack, name, routes)
+                targets += _started(stack, name, routes, collector)
             except (DidNotStartError, OSError) as error:
                 print(f"{name} is left out: {error}", file=sys.stderr)
         yield Rig(pids[:1], targets)
 
 
-def _started(stack: ExitStack, name: str, routes: list[peers.Route]) -> list[Target]:
-    metrics = free_port() if name in (OURS, ENFORCING) else None
+def _started(stack: ExitStack, name: str, routes: list[peers.Route], collector: str) -> list[Target]:
+    metrics = free_port() if name in (OURS, ENFORCING, TRACED) else None
     command = peers.earwitness(routes, metrics, free_port(), name == ENFORCING) if metrics else peers.OTHERS[name](routes[0])
+    if name == TRACED:
+        command = ["env", f"OTEL_EXPORTER_OTLP_ENDPOINT={collector}", *command]
     pid = stack.enter_context(running(command, routes[0].folder / f"{name}.log", routes[-1].port))
     return [Target(name, route.port, family(pid), metrics) for route in routes]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 SECONDS_TO_SETTLE: Final = 5.0
 
@@ -28,10 +29,21 @@ class Carried:
         return Carried(*(mine - its for mine, its in zip(vars(self).values(), vars(other).values(), strict=True)))
 
 
-def read(port: int) -> Carried:
+def _samples(port: int) -> list[Sample]:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         text = answer.read().decode()
-    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+
+
+def lag(port: int, limit: float) -> tuple[float, float]:
+    """How often the event loop has ticked so far, and how often it was late by more than `limit` seconds, a bound of the histogram."""
+    found = {s.labels.get("le", s.name): s.value for s in _samples(port) if s.name.startswith("earwitness_event_loop_lag_seconds")}
+    ticks = found["+Inf"]
+    return ticks, ticks - found[str(limit)]
+
+
+def read(port: int) -> Carried:
+    samples = _samples(port)
 
     def total(name: str, **labels: str) -> float:
         return sum(s.value for s in samples if s.name == f"earwitness_{name}" and labels.items() <= s.labels.items())

@@ -125,6 +125,11 @@ def gate(without: Group | None, enforcing: Group | None, sessions: int) -> Bar:
     return _ratio(f"cost with the gate on at most 1.25 of without, {sessions} sessions", enforcing, without, 1.25)
 
 
+def telemetry(without: Group | None, traced: Group | None, sessions: int) -> Bar:
+    """What traces and scrapes cost."""
+    return _ratio(f"cost with traces and a scrape each second at most 1.1 of without, {sessions} sessions", traced, without, 1.1)
+
+
 def _ratio(what: str, ours: Group | None, other: Group | None, limit: float) -> Bar:
     if not (ours and other and ours.good and other.good):
         return Bar(what, "no rounds that count", None)
