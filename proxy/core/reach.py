@@ -38,6 +38,8 @@ def acts(rule: Rule, endpoint: Endpoint, numbers: Bounds) -> tuple[Action, ...]:
         return ()
     if rule in _CUTS:
         return _chunks(rule, numbers) if bare(endpoint) else ()
+    if rule is Rule.PACE:
+        return (Action.DELAYED, Action.SPLIT) if bare(endpoint) else (Action.DELAYED,)
     if rule in _JOINS:
         return (Action.DELAYED, Action.COALESCED) if bare(endpoint) else (Action.DELAYED,)
     return (_DOES[rule],)
@@ -52,7 +54,7 @@ def _chunks(rule: Rule, numbers: Bounds) -> tuple[Action, ...]:
     if rule is Rule.CHUNK_BYTES:
         return (Action.SPLIT,)
     cut = (Action.SPLIT,) if numbers.chunk_max is not None else ()
-    return (*cut, Action.COALESCED) if numbers.chunk_min is not None else cut
+    return (*cut, Action.COALESCED, Action.DELAYED) if numbers.chunk_min is not None else cut
 
 
 def says(endpoint: Endpoint, role: str) -> bool:
@@ -63,7 +65,6 @@ def says(endpoint: Endpoint, role: str) -> bool:
 _CUTS: Final = frozenset({Rule.CHUNK_DURATION, Rule.CHUNK_BYTES})
 _JOINS: Final = frozenset({Rule.MESSAGE_RATE, Rule.AUDIO_CHUNK_RATE})
 _DOES: Final = {
-    Rule.PACE: Action.DELAYED,
     Rule.AUDIO_FORMAT: Action.REFUSED,
     Rule.MESSAGE_SHAPE: Action.REFUSED,
     Rule.IDLE: Action.INJECTED,

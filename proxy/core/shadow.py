@@ -42,8 +42,8 @@ def shadowed(known: Known, policy: Policy) -> frozenset[Rule]:
 
 
 def rejected(rule: Rule, verdict: Verdict) -> bool:
-    """Whether the vendor ended the session, or refused it, for what the rule is about."""
-    return verdict.initiated_by is Side.VENDOR and verdict.category in FITS[rule]
+    """Whether the vendor ended the session, or refused it, for what the rule is about: also where its client had said the end already."""
+    return Side.VENDOR in (verdict.initiated_by, verdict.ended_by) and verdict.category in FITS[rule]
 
 
 def _paced(known: Known, numbers: Bounds) -> bool:

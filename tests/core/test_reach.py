@@ -21,17 +21,17 @@ def doing(endpoint: Endpoint, rules: Rules | None = None) -> dict[str, str]:
     return {rule.value: " ".join(acts(rule, endpoint, numbers)) for rule in Rule if acts(rule, endpoint, numbers)}
 
 
-ALWAYS: Final = {"pace": "delayed", "audio_format": "refused", "message_shape": "refused"}
+ALWAYS: Final = {"pace": "delayed split", "audio_format": "refused", "message_shape": "refused"}
 DOING: Final[dict[str, dict[str, str]]] = {
-    "assemblyai/v3": {"chunk_duration": "split coalesced", "idle": "injected", "session_duration": "terminated",
+    "assemblyai/v3": {"chunk_duration": "split coalesced delayed", "idle": "injected", "session_duration": "terminated",
                       "end_properly": "terminated"},
     "deepgram/v1": {"idle": "injected", "end_properly": "terminated"},
     "deepgram/v2": {"end_properly": "terminated"},
-    "elsa/scripted": {"end_properly": "terminated"},
-    "elsa/unscripted": {"end_properly": "terminated"},
+    "elsa/scripted": {"pace": "delayed", "end_properly": "terminated"},
+    "elsa/unscripted": {"pace": "delayed", "end_properly": "terminated"},
     "nextevi/voice": {"chunk_bytes": "split", "message_rate": "delayed coalesced", "audio_chunk_rate": "delayed coalesced",
                       "idle": "injected", "session_duration": "terminated", "connection_rate": "refused"},
-    "spatius/ingress": {},
+    "spatius/ingress": {"pace": "delayed"},
 }
 
 
@@ -48,7 +48,7 @@ def test_numbers_of_the_operators_make_more_of_it() -> None:
     assert doing(PACKAGED["deepgram/v2"], rules) == ALWAYS | DOING["deepgram/v2"] | more
     # What a message of its own is around is held, never cut.
     held = {"message_rate": "delayed", "concurrency": "refused"}
-    assert doing(PACKAGED["spatius/ingress"], rules) == ALWAYS | held
+    assert doing(PACKAGED["spatius/ingress"], rules) == ALWAYS | DOING["spatius/ingress"] | held
     assert doing(PACKAGED["elsa/scripted"], rules) == ALWAYS | DOING["elsa/scripted"] | held
 
 
@@ -59,7 +59,7 @@ def test_what_cannot_be_enforced_may_still_be_counted() -> None:
     assert not counts(Rule.CHUNK_BYTES, endpoint, bounds(Rules(), endpoint.limits))
 
 
-@pytest.mark.parametrize(("audio", "actions"), [({"linear16": "pcm_s16le"}, (Action.DELAYED,)), ({"opus": "opaque"}, ())])
+@pytest.mark.parametrize(("audio", "actions"), [({"linear16": "pcm_s16le"}, (Action.DELAYED, Action.SPLIT)), ({"opus": "opaque"}, ())])
 def test_audio_that_cannot_be_timed_has_no_pace(audio: dict[str, str], actions: tuple[Any, ...]) -> None:
     endpoint = Endpoint.model_validate({"ready": "handshake", "audio": {"encoding": {}, "sample_rate": {}, "formats": audio}})
     assert acts(Rule.PACE, endpoint, bounds(Rules(), endpoint.limits)) == actions

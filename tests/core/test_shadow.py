@@ -153,14 +153,15 @@ def test_what_it_tells_of_the_gate_does(client: list[tuple[float, float]], credi
 # What the vendor made of it
 
 
-def verdict(category: Category, by: Side = Side.VENDOR) -> Verdict:
-    return Verdict(category=category, initiated_by=by)
+def verdict(category: Category, by: Side = Side.VENDOR, ended_by: Side = Side.CLIENT) -> Verdict:
+    return Verdict(category=category, initiated_by=by, ended_by=ended_by)
 
 
 def test_a_vendor_rejects_what_its_words_are_about() -> None:
     assert rejected(Rule.PACE, verdict(Category.AUDIO_PACING))
     assert not rejected(Rule.PACE, verdict(Category.AUDIO_CHUNK))
     assert not rejected(Rule.MESSAGE_SHAPE, verdict(Category.PROTOCOL, Side.CLIENT))
+    assert rejected(Rule.PACE, verdict(Category.AUDIO_PACING, Side.CLIENT, Side.VENDOR))  # a file at once, and the end message
     assert not rejected(Rule.END_PROPERLY, verdict(Category.PROTOCOL))
     assert rejected(Rule.CONCURRENCY, verdict(Category.CONCURRENCY_LIMIT))
 

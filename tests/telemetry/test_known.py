@@ -121,7 +121,8 @@ def limited(**limits: Any) -> Profile:
 def test_actions_of_the_rules_that_are_enforced_and_can_act() -> None:
     vendor = limited(chunk_seconds=(0.05, 1.0), messages_per_minute=100, sessions=3)
     enforcing = Policy(mode=Mode.ENFORCE)
-    assert known.actions(vendor, enforcing) == [("pace", "delayed"), ("chunk_duration", "split"), ("chunk_duration", "coalesced")]
+    assert known.actions(vendor, enforcing) == [("pace", "delayed"), ("pace", "split"), ("chunk_duration", "split"),
+                                                ("chunk_duration", "coalesced"), ("chunk_duration", "delayed")]
     named = Policy.model_validate({"rules": {"message_rate": {"mode": "enforce"}, "concurrency": {"mode": "enforce"}}})
     assert known.actions(vendor, named) == [("message_rate", "delayed"), ("message_rate", "coalesced"), ("concurrency", "refused")]
     assert known.actions(vendor, Policy()) == []
