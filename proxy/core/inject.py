@@ -1,6 +1,6 @@
 """What is said in somebody's place, as bytes: the vendor's own end message and keep-alive, and close frames.
 
-Owns the making of these few frames, and the finding of a close among frames that leave. When anything is said is decided
+Owns the making of these few frames, and the finding of a close among frames that cross. When anything is said is decided
 elsewhere (standin); nothing here knows time.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from proxy.core.frames import BrokenError, Cutter, head
+from proxy.core.frames import BrokenError, Cutter, Frame, head
 from proxy.core.vendor import CompiledEndpoint
 from proxy.core.wire import FIN, OP_CLOSE, WHOLE_TEXT, unmask
 
@@ -16,6 +16,9 @@ LONGEST_REASON: Final = 123
 """Bytes (RFC 6455, 5.5.1): a close holds two bytes of code besides."""
 NORMAL: Final = 1000
 POLICY_VIOLATION: Final = 1008
+SERVICE_RESTART: Final = 1012
+LARGEST_LAST: Final = 1 << 24
+"""Bytes of a frame that is kept until it is whole."""
 
 
 def said(endpoint: CompiledEndpoint | None, role: Literal["end", "keep_alive"]) -> bytes | None:
@@ -50,3 +53,39 @@ def before_close(data: bytes) -> tuple[bytes, bytes]:
     except BrokenError:
         return data, b""
     return (data, b"") if frame is None else (data[:at], data[at:])
+
+
+class UpToClose:
+    """The last of a stream that stands between two messages: whole frames go on, its close and what follows do not."""
+
+    __slots__ = ("_cutter", "_open", "_over")
+
+    def __init__(self) -> None:
+        self._cutter = Cutter()
+        self._open = False  # a message has begun to go on, and not ended
+        self._over = False
+
+    @property
+    def takes_a_message(self) -> bool:
+        """Whether what went on ends with a whole message."""
+        return not self._open
+
+    def feed(self, data: bytes) -> bytes:
+        """What goes on of it. Never raises: after bytes that are no frames nothing does."""
+        out: list[bytes] = []
+        if self._over:
+            return b""
+        try:
+            self._cutter.add(data)
+            while not self._over and (frame := self._cutter.next(LARGEST_LAST)) is not None:
+                self._over = frame.opcode == OP_CLOSE
+                if not self._over:
+                    out += (frame.head, frame.payload)
+                    self._count(frame)
+        except BrokenError:
+            self._over = True
+        return b"".join(out)
+
+    def _count(self, frame: Frame) -> None:
+        if frame.opcode < OP_CLOSE:
+            self._open = not frame.first & FIN

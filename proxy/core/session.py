@@ -114,6 +114,12 @@ class Session(Known):
         self.ending.stood_in = True
         self.refused_here(code)
 
+    def drained(self) -> None:
+        """We end it because the process ends; unless somebody has ended it, what the vendor says from here on answers us."""
+        self.ending.drained = True
+        self.ending.stood_in |= self.ending.ended_by is Side.UNKNOWN
+        self.ending.ended(Side.SIDECAR)
+
     def gated(self, gate: Gate) -> None:
         """What comes from the client goes through this gate; from here on `from_client` is told of what leaves it."""
         self.gate, self.done = gate, gate.done

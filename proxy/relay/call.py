@@ -141,9 +141,21 @@ class Call:
         self._end()
 
     def drain(self) -> None:
-        """Ends the session because the process ends."""
-        self.session.ending.drained = True
-        self.session.ending.ended(Side.SIDECAR)
+        """Ends the session because the process ends: an open one in its vendor's own way, which takes some seconds."""
+        if self._splice is None:
+            self.abort()
+            return
+        try:
+            if self._keeper is None:
+                self._keeper = StandIn(self.session, Policy())
+                self._keeper.join(self._splice)
+            self._keeper.drain()
+        except Exception:
+            self.abort()
+
+    def abort(self) -> None:
+        """The same, at once."""
+        self.session.drained()
         if self._splice is not None:
             self._splice.abort()
         elif self._task is not None:
@@ -259,8 +271,8 @@ class Call:
         if side is Side.VENDOR:
             self._measure(0.0)  # while the socket can still be asked
         self.session.lost(side, how)
-        if side is Side.VENDOR and self._keeper is not None:
-            self._keeper.vendor_left()
+        if self._keeper is not None:
+            (self._keeper.vendor_left if side is Side.VENDOR else self._keeper.client_left)()
 
     def inspection_failed(self) -> None:
         self.session.uninspected()

@@ -1,7 +1,8 @@
 """The process's sockets: binding every listener, starting and draining.
 
 Owns the order of a start (all addresses are bound, or none stays) and of an end: not ready at once, new calls for a little
-longer, time for the open ones, then the rest is ended. Never uses aiohttp's runner, which would cut calls by its own clock.
+longer, time for the open ones, then the rest is ended the vendors' own way, and at last cut. Never uses aiohttp's runner,
+which would cut calls by its own clock.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ import contextlib
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from proxy.relay.acceptor import Acceptor, bind
 from proxy.relay.answers import response
 from proxy.relay.pages import Page, handler
 from proxy.relay.relay import Handler, Relay
 from proxy.relay.takeover import Head, HeadServer
+
+END_SECONDS: Final = 5.0
+"""For what outlasts the grace to be ended in its vendor's own way; then it is cut."""
 
 
 class BindError(Exception):
@@ -71,26 +76,38 @@ class Servers:
         return bound
 
     async def drain(self, accept_seconds: float, grace_seconds: float) -> None:
-        """Ends within both times and a little. Cancelled, it ends everything at once."""
+        """Ends within both times and `END_SECONDS`. Cancelled, it ends everything at once."""
         self.relay.ready = False
-        idle = asyncio.Event()
-        self.relay.on_idle = idle.set
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(accept_seconds)
             self.relay.draining = True
-            idle.clear()  # all may have ended once already, while more were let in
-            if self.relay.busy:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(idle.wait(), grace_seconds)
-        self.relay.draining = True
+            await self._idle(grace_seconds)
+            for forward in list(self.relay.forwards):
+                forward.drain()
+            for call in list(self.relay.calls):
+                self.relay.turns.add(call.drain)
+            await self._idle(END_SECONDS)
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Ends everything at once."""
+        self.relay.ready, self.relay.draining = False, True
         self.stop_listening()
         for call in list(self.relay.calls):
-            call.drain()
+            call.abort()
         for forward in list(self.relay.forwards):
             forward.drain()
-        while self.relay.busy:
-            idle.clear()
-            await idle.wait()
+        await self._idle(None)
+
+    async def _idle(self, seconds: float | None) -> None:
+        """Until nothing is open, or for so long."""
+        idle = asyncio.Event()
+        self.relay.on_idle = idle.set
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.relay.busy:
+                    idle.clear()
+                    await idle.wait()
 
     def stop_listening(self) -> None:
         for bound in self.bound:

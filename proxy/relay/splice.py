@@ -54,7 +54,7 @@ Look = Callable[[bytes, float], None]
 class Leg(asyncio.Protocol):
     """One side's protocol. `data_received` is the hot path: a write, a clock reading, a look."""
 
-    __slots__ = ("_look", "_splice", "_write", "ended", "eof", "other", "reading_held", "side", "transport", "was_reset")
+    __slots__ = ("_look", "_splice", "_write", "ended", "eof", "other", "reading_held", "side", "told", "transport", "was_reset")
 
     def __init__(self, splice: Splice, side: Side, look: Look) -> None:
         self._splice = splice
@@ -65,6 +65,7 @@ class Leg(asyncio.Protocol):
         self.eof = False  # the peer will send no more
         self.reading_held = False
         self.was_reset = False  # seen at its socket, while reading was held
+        self.told = False  # its peer has got a close of ours, and time to leave: how the other side ends is nothing to it
 
     def join(self, transport: asyncio.Transport, other: Leg) -> None:
         self.transport, self.other = transport, other
@@ -75,6 +76,11 @@ class Leg(asyncio.Protocol):
     def stop_writing(self) -> None:
         """What comes in from now on goes nowhere."""
         self._write = _drop
+
+    def through(self, passes: Callable[[bytes], bytes]) -> None:
+        """Of what comes in, only what this gives back goes on."""
+        write = self._write
+        self._write = lambda data: write(passes(data))
 
     def blind(self) -> None:
         self._look = _look_away
@@ -219,7 +225,7 @@ class Splice:
 
     def _end_after_fin(self, leg: Leg, how: Transport) -> None:
         other = leg.other
-        if other.ended:
+        if other.ended or (other.told and not other.eof):
             return
         if other.eof or not self._can_stay(leg):
             self.finish(other)
@@ -247,14 +253,16 @@ class Splice:
             self.watch.spliced_out()
 
     def _end_after_loss(self, leg: Leg, how: Transport) -> None:
-        if leg.other.ended:
+        if leg.other.ended or (leg.other.told and not leg.other.eof):
             return
-        if how is Transport.RESET:
+        if how is Transport.RESET and not leg.other.told:
             reset_on_close(leg.other.transport)
         self.finish(leg.other)
 
     def finish(self, leg: Leg) -> None:
         """Writes what is left, then closes; a peer that does not read is not waited for forever."""
+        if leg.ended:
+            return
         if not leg.transport.is_closing():  # asyncio's TLS transport cannot be used, nor aborted, once it was closed twice
             leg.transport.close()
         self.later(FLUSH_SECONDS, partial(self._give_up, leg))

@@ -3,6 +3,7 @@
     the client vanished       end message, the vendor's end or a bound of time, close           (end_properly)
     the session is too old    the same, and a close for the client                              (session_duration)
     the gate refused          a close for the client at once; the vendor gets the same as above (audio_format, message_shape)
+    the process ends          end message, the vendor's end or a bound of time, close for both  (drain)
     nothing to say            keep-alives, for a while                                          (idle)
 
 Owns the order of these steps on the two legs. When they are due is decided in the core (standin); what is written here is never
@@ -17,7 +18,7 @@ from functools import partial
 from time import monotonic
 from typing import Final
 
-from proxy.core.inject import NORMAL, POLICY_VIOLATION, before_close, close_frame, said, text_frame
+from proxy.core.inject import NORMAL, POLICY_VIOLATION, SERVICE_RESTART, UpToClose, before_close, close_frame, said, text_frame
 from proxy.core.policy import Action, Policy, Rule
 from proxy.core.session import Session
 from proxy.core.standin import KeepAlives, is_open, lacks_end, may_speak, session_limit
@@ -28,6 +29,12 @@ LINGER_SECONDS: Final = 2.0
 """How long a client may take to leave after our close, before its connection is ended: to end it at once might cost it our words."""
 BOUNDARY_SECONDS: Final = 2.0
 """How long an end waits for the end of a message of the client's."""
+DRAIN_SECONDS: Final = 2.0
+"""How long the vendor may take to end a session because the process ends."""
+DRAIN_BOUNDARY_SECONDS: Final = 0.5
+"""How long that waits for messages to end, on both sides; and how often it looks."""
+DRAIN_LOOK_SECONDS: Final = 0.02
+DRAINING: Final = "earwitness: draining"
 CODES: Final = {Rule.AUDIO_FORMAT: "sidecar_audio_format", Rule.MESSAGE_SHAPE: "sidecar_message_shape"}
 SESSION_LIMIT: Final = "sidecar_session_limit"
 
@@ -35,8 +42,8 @@ SESSION_LIMIT: Final = "sidecar_session_limit"
 class StandIn:
     """Of one session. `join` it with its splice before anything crosses; `tick` it once a second."""
 
-    __slots__ = ("_client_close", "_end", "_keep_alive", "_keep_alives", "_limit_rule", "_over", "_session", "_splice", "_thens", "_wait",
-                 "ends_properly")
+    __slots__ = ("_client_close", "_end", "_keep_alive", "_keep_alives", "_limit_rule", "_over", "_session", "_splice", "_thens",
+                 "_to_client", "_wait", "ends_properly")
 
     def __init__(self, session: Session, policy: Policy) -> None:
         rules = policy.rules
@@ -50,6 +57,7 @@ class StandIn:
         self._over = False  # the end has begun
         self._thens: list[Callable[[], None]] = []  # what follows the vendor's end
         self._client_close = b""  # still to be said to the client
+        self._to_client: UpToClose | None = None  # where the vendor's close is kept from the client
         self.ends_properly = self._end is not None and policy.enforces(Rule.END_PROPERLY)
 
     def join(self, splice: Splice) -> None:
@@ -110,11 +118,14 @@ class StandIn:
         self._close_vendor()
         self._client_close = self._client_close or at_last
         self._close_client()
+        splice.vendor.stop_writing()
         splice.finish(splice.vendor)
         client = splice.client
         if client.ended or client.eof:
             splice.finish(client)
             return
+        client.told = True
+        client.read_on()  # what is not read when it is closed would make a reset of it
         if client.transport.can_write_eof() and not client.transport.is_closing():
             client.transport.write_eof()
         splice.later(LINGER_SECONDS, partial(splice.finish, client))
@@ -125,10 +136,49 @@ class StandIn:
         if not self._client_close or splice.client.ended or splice.client.transport.is_closing():
             return
         session.settle()
-        if session.from_vendor.scanner.takes_a_message:
+        if (self._to_client or session.from_vendor.scanner).takes_a_message:
             splice.client.transport.write(self._client_close)
+            splice.client.told = True
             splice.vendor.stop_writing()
             self._client_close = b""
+
+    # The process ends
+
+    def drain(self) -> None:
+        """Ends it the vendor's own way. Somebody who is ending it already has a little time to."""
+        if not self._over:
+            self._over = True
+            self._drain_by(monotonic() + DRAIN_BOUNDARY_SECONDS)
+
+    def _drain_by(self, latest: float) -> None:
+        session, splice = self._session, self.splice
+        if splice.client.ended and splice.vendor.ended:
+            return
+        session.settle()
+        vendor_pauses = session.from_vendor.scanner.takes_a_message
+        if not is_open(session):
+            splice.later(DRAIN_SECONDS, self._drained)
+        elif session.failed or monotonic() >= latest or (may_speak(session) and vendor_pauses):
+            self._drained()
+        else:
+            splice.later(DRAIN_LOOK_SECONDS, partial(self._drain_by, latest))
+
+    def _drained(self) -> None:
+        session, splice = self._session, self.splice
+        if splice.client.ended and splice.vendor.ended:
+            return
+        speaks = is_open(session) and may_speak(session) and lacks_end(session)
+        session.drained()
+        splice.client.mute()
+        words = b""
+        if session.from_vendor.scanner.takes_a_message:
+            words = close_frame(SERVICE_RESTART, DRAINING, b"")
+            self._to_client = UpToClose()
+            splice.vendor.through(self._to_client.feed)
+        else:
+            splice.vendor.stop_writing()  # what was cut stays cut, and nothing can be said after it
+        self._wait = min(self._wait, DRAIN_SECONDS)
+        self._say_end(speaks, partial(self._close_both, words))
 
     # The client ends it
 
@@ -183,6 +233,11 @@ class StandIn:
         if self._over:
             self._answered()
 
+    def client_left(self) -> None:
+        """Nobody reads the vendor's last words. Where there is a gate, `parted` follows."""
+        if self._over and self._session.gate is None:
+            self._answered()
+
     def _answered(self) -> None:
         thens, self._thens = self._thens, []
         for then in thens:
@@ -196,7 +251,8 @@ class StandIn:
         return self._splice
 
     def _close_vendor(self) -> None:
-        if self._session.ending.client_close is None:
+        """Never inside of a message, nor after the client's own."""
+        if may_speak(self._session):
             self._tell_vendor(close_frame(NORMAL, "", secrets.token_bytes(4)))
 
     def _tell_vendor(self, data: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.core.inject import LONGEST_REASON, before_close, close_frame, said, text_frame
+from proxy.core.inject import LONGEST_REASON, UpToClose, before_close, close_frame, said, text_frame
 from tests.core.caller import VENDORS
 
 from .playbook import BINARY, MASK, TEXT, VENDOR, close, frame
@@ -56,3 +56,31 @@ def test_the_packaged_vendors_own_words(vendor: str, endpoint: str, end: bytes |
 def test_where_nothing_may_be_said() -> None:
     assert said(None, "end") is None
     assert said(VENDOR.endpoints["v1"], "end") is None
+
+
+def test_up_to_a_close_whole_frames_go_on() -> None:
+    """However they are cut; after the close nothing does."""
+    text, ping, bye = frame(TEXT, b"\x88\x00"), frame(9, b"x"), close(1000)
+    for size in (1, 2, 3, 1000):
+        tail, out = UpToClose(), b""
+        data = text + ping + text + bye + text
+        for at in range(0, len(data), size):
+            out += tail.feed(data[at : at + size])
+        assert out == text + ping + text
+        assert tail.takes_a_message
+        assert tail.feed(text) == b""
+
+
+def test_up_to_a_close_knows_an_open_message() -> None:
+    tail, begun, more = UpToClose(), frame(TEXT, b"a", fin=False), frame(0, b"b")
+    assert tail.feed(begun + frame(9) + more[:1]) == begun + frame(9)
+    assert not tail.takes_a_message
+    assert tail.feed(more[1:]) == more
+    assert tail.takes_a_message
+
+
+def test_what_is_no_frame_goes_nowhere() -> None:
+    tail, text = UpToClose(), frame(TEXT, b"a")
+    assert tail.feed(text + b"\xff\xff" + text) == text
+    assert tail.feed(text) == b""
+    assert tail.takes_a_message

@@ -405,8 +405,7 @@ def _tick(acked: int, buffered: int) -> Event:
 
 
 def _drain(play: Play) -> None:
-    play.session.ending.drained = True
-    play.session.ending.ended(Side.SIDECAR)
+    play.session.drained()
 
 
 _EVENTS = st.one_of(

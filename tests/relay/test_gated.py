@@ -224,7 +224,7 @@ def test_a_drain_ends_what_waits(loop: str, options: dict[str, Any]) -> None:
             client, vendor = await relay.open()
             await client.send(audio(0.2) * 10)
             await vendor.exactly(len(audio(0.2)))
-            await relay.app.servers.drain(0, 0)
+            await relay.app.servers.stop()
             report = await relay.report()
             assert (report.verdict.outcome, report.audio.read_seconds) == ("drained", 2.0)
 

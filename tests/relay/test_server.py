@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
 from proxy.app import App
-from proxy.core.verdict import Outcome, Side
+from proxy.core.verdict import Outcome
 from proxy.relay.acceptor import Acceptor
 from proxy.relay.server import BindError, Bound
 from proxy.settings import Address
@@ -118,21 +118,6 @@ def test_a_session_in_between_costs_the_others_no_grace(loop: str) -> None:
             second.rst()
             assert (await relay.report()).verdict.outcome is not Outcome.DRAINED
             await relay.app.drained.wait()
-
-    run(main(), loop)
-
-
-def test_what_outlasts_the_grace_is_ended(loop: str, options: dict[str, Any]) -> None:
-    async def main() -> None:
-        async with rig(drain=Drain(accept_seconds=0, grace_seconds=0.05), **options) as relay:
-            client, vendor = await relay.open()
-            relay.app.drain()
-            report = await relay.report()
-            assert (report.verdict.outcome, report.verdict.ended_by) == (Outcome.DRAINED, Side.SIDECAR)
-            await client.reset()
-            await vendor.reset()
-            await relay.app.drained.wait()
-            assert relay.errors == 0
 
     run(main(), loop)
 
