@@ -1,4 +1,4 @@
-"""What a scrape does to open calls: many of them, scraped without a pause, and what the event loop says of its own lag."""
+"""What a scrape does to open calls: many of them, scraped far too often, and what the event loop says of its own lag."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from tests.bench.processes import ROOT
 SESSIONS: Final = 1000
 GAP: Final = 1.0
 """Seconds between two frames of a session: sessions are many here, and frames few, so that what holds up the loop is the scrape."""
+PAUSE: Final = 0.03
+"""Seconds between two scrapes: most ticks of the loop meet one, and the process is not busy with nothing else."""
 LIMIT: Final = 0.01
 ACCEPT: Final = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 """As Prometheus asks."""
@@ -76,7 +78,7 @@ def every(port: int, seconds: float) -> Iterator[None]:
 
 
 def scraped(folder: Path, seconds: float) -> Scraped:
-    """Opens the sessions, watches them for a while, and then again while they are scraped back to back."""
+    """Opens the sessions, watches them for a while, and then again while they are scraped."""
     with rig(folder, False, [OURS]) as bench:
         target = ours(bench)[0]
         assert target.metrics is not None
@@ -91,6 +93,7 @@ def scraped(folder: Path, seconds: float) -> Scraped:
                 times, until = [], time.monotonic() + seconds
                 while time.monotonic() < until:
                     times.append(once(target.metrics))
+                    time.sleep(PAUSE)
                 after = page.lag(target.metrics, LIMIT)
             finally:
                 load.kill()
