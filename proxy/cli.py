@@ -39,6 +39,7 @@ def parser(command: str | None = None) -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="simulators, the sidecar and callers, good and bad, with a table of what was seen")
     demo.add_argument("--seconds", type=float, default=4.0, help="length of a good call (default 4)")
     demo.add_argument("--serve", action="store_true", help="keep everything up afterwards, with a call now and then")
+    demo.add_argument("--prometheus", action="store_true", help="with --serve: start Prometheus with the alert rules beside it")
     catalog = commands.add_parser("catalog", help="every known error: code, category, owner, retry, what to do")
     catalog.add_argument("--vendor", help="the errors of this vendor's own alone")
     catalog.add_argument("--json", action="store_true", help="one list of flat objects")

@@ -6,7 +6,8 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,12 +34,13 @@ def run(args: argparse.Namespace) -> int:
         return _usage("--loop uvloop: uvloop is not installed")
     try:
         overrides = Overrides(args.vendor, args.listen, args.upstream, args.metrics, args.admin, args.enforce)
-        settings = load(args.config, os.environ, overrides)
+        read = partial(load, args.config, os.environ, overrides)  # by its path each time: a mounted file may be another one by then
+        settings = read()
     except ConfigError as error:
         return _problems(error.problems)
     lines = log.setup(settings.log.level)
     try:
-        _on(args.loop, _serve(settings))
+        _on(args.loop, _serve(settings, read))
     except BindError as error:
         print(f"earwitness: {error}", file=sys.stderr)
         return UNBOUND
@@ -50,10 +52,10 @@ def run(args: argparse.Namespace) -> int:
     return DONE
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, read: Callable[[], Settings]) -> None:
     from proxy.app import serve
 
-    await serve(settings)
+    await serve(settings, read)
 
 
 def _on(loop: str, main: Coroutine[object, object, None]) -> None:
@@ -174,10 +176,15 @@ def simulate(args: argparse.Namespace) -> int:
 
 def demo(args: argparse.Namespace) -> int:
     from proxy.demo import demo
+    from proxy.prometheus import is_there
 
     if not 0 < args.seconds <= 3600:
         return _usage("--seconds: should be above 0 and at most 3600")
-    return demo(args.seconds, args.serve)
+    if args.prometheus and not args.serve:
+        return _usage("--prometheus: needs --serve, it would end before anybody has looked at it")
+    if args.prometheus and not is_there():
+        return _usage("--prometheus: there is no program `prometheus` on PATH; Debian's package of that name has it")
+    return demo(args.seconds, args.serve, args.prometheus)
 
 
 def schema(args: argparse.Namespace) -> int:

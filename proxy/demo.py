@@ -14,7 +14,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
@@ -24,6 +24,7 @@ import orjson
 
 from proxy.app import App, run_on, running
 from proxy.core.report import Report
+from proxy.prometheus import judging
 from proxy.settings import load
 from proxy.simulators import SIMULATORS, Simulator
 from proxy.simulators.caller import call
@@ -191,13 +192,15 @@ def _kind(scene: Scene) -> str:
     return f"{scene.dialect.vendor} {scene.upstream} {sorted(scene.vendor.items())} {scene.policy}"
 
 
-def demo(seconds: float, serve: bool) -> int:
+def demo(seconds: float, serve: bool, prometheus: bool = False) -> int:
     """Plays every scene, prints the table, and with `serve` goes on with a call now and then until told to stop.
 
-    seconds: length of a good call. Returns 1 if a verdict was not the one that its scene implies, else 0.
+    seconds: length of a good call. prometheus: one watches all of it. Returns 1 if a verdict was not the one that its scene implies,
+    or if it was stopped before the table, else 0.
     """
-    with _no_log_lines(), asyncio.Runner(loop_factory=run_on("auto")) as runner:
-        return runner.run(_demo(seconds, serve))
+    with _no_log_lines(), asyncio.Runner(loop_factory=run_on("auto")) as runner, suppress(asyncio.CancelledError):
+        return runner.run(_demo(seconds, serve, prometheus))
+    return 1
 
 
 @contextmanager
@@ -213,8 +216,14 @@ def _no_log_lines() -> Iterator[None]:
         log.removeHandler(silent)
 
 
-async def _demo(seconds: float, serve: bool) -> int:
-    async with Stage(SCENES) as stage:
+async def _demo(seconds: float, serve: bool, prometheus: bool) -> int:
+    acting = asyncio.current_task()
+    assert acting is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, acting.cancel)  # nothing that was started stays behind
+    async with Stage(SCENES) as stage, AsyncExitStack() as beside:
+        if prometheus:
+            address = await beside.enter_async_context(judging(stage.addresses["metrics"]))
+            _say(f"prometheus, with the alert rules: http://{address}   what is pending there fires after a minute")
         _say(f"{len(SCENES)} calls at once, through one sidecar, to simulated vendors: about {max(seconds, LONGEST) + 2:.0f} s")
         played = await perform(stage, SCENES, seconds)
         print(table(played, shutil.get_terminal_size((PLAIN, 24)).columns))

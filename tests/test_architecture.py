@@ -24,8 +24,9 @@ MAY_IMPORT: Final = {
     "relay": {"core", "settings", "telemetry"},
     "simulators": {"core.audio"},
     "app": {"core", "settings", "telemetry", "relay", "simulators"},
-    "demo": {"core", "settings", "telemetry", "simulators", "app"},
-    "commands": {"core", "settings", "telemetry", "relay", "simulators", "app", "demo"},
+    "prometheus": set[str](),
+    "demo": {"core", "settings", "telemetry", "simulators", "app", "prometheus"},
+    "commands": {"core", "settings", "telemetry", "relay", "simulators", "app", "demo", "prometheus"},
     "cli": {"simulators", "app", "commands"},
 }
 """What each layer may import of ours, besides itself and the package's own name and version."""

@@ -26,7 +26,6 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     [
         (["fly"], "invalid choice: 'fly'"),
         (["run", "--policy"], "unrecognized arguments: --policy"),
-        (["demo", "--prometheus"], "unrecognized arguments: --prometheus"),
         (["run", "--loop", "trio"], "argument --loop: invalid choice"),
         (["explain", "--close-code", "many"], "argument --close-code: invalid int value"),
         (["explain", "--transport", "pigeon"], "argument --transport: invalid choice"),

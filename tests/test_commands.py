@@ -232,7 +232,7 @@ def test_run_is_asked_wrongly(capsys: pytest.CaptureFixture[str], arguments: lis
 def test_run_enforces_where_it_is_told_to(flags: list[str], mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[Settings] = []
 
-    async def serve(settings: Settings) -> None:
+    async def serve(settings: Settings, read: object) -> None:
         ran.append(settings)
 
     monkeypatch.setattr("proxy.commands._serve", serve)
@@ -276,6 +276,12 @@ def test_simulate_on_an_address_in_use(capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "1e9"])
 def test_a_demo_of_no_length(capsys: pytest.CaptureFixture[str], seconds: str) -> None:
     assert "--seconds: should be above 0" in said(capsys, "demo", f"--seconds={seconds}", code=64)
+
+
+def test_a_demo_with_prometheus_is_to_be_looked_at(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "--prometheus: needs --serve" in said(capsys, "demo", "--prometheus", code=64)
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "--prometheus: there is no program `prometheus` on PATH" in said(capsys, "demo", "--serve", "--prometheus", code=64)
 
 
 @pytest.mark.parametrize(("of", "key"), [("settings", "listeners"), ("vendor", "endpoints"), ("common", "rules")])

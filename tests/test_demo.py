@@ -127,6 +127,21 @@ def test_serve_stays_up_until_it_is_told_to_stop(tmp_path: Path) -> None:
     assert run(main()) == ""
 
 
+def test_a_prometheus_that_watches_is_told_of_and_goes_with_it(tmp_path: Path) -> None:
+    async def main() -> str:
+        with earwitness(tmp_path, "demo", "--serve", "--prometheus") as process:
+            await process.printed("calls at once")
+            address = process.out.partition("rules: http://")[2].partition(" ")[0]
+            assert "EarwitnessBillingExhausted" in (await page(address, "/api/v1/rules"))[1]
+            process.signal(signal.SIGTERM)  # in the middle of the calls
+            assert await process.ended() == 1
+            with pytest.raises(ConnectionRefusedError):
+                await page(address, "/")
+            return process.err
+
+    assert run(main(), timeout=40) == ""
+
+
 def test_a_terminal_sees_progress() -> None:
     script = "import pty, sys; sys.exit(pty.spawn([sys.executable, '-m', 'proxy.cli', 'demo', '--seconds', '0.3']) >> 8)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=40, stdin=subprocess.DEVNULL, check=False)

@@ -67,3 +67,9 @@ def test_its_recording_is_there(installed: Path) -> None:
 def test_its_schemas_are_there(installed: Path) -> None:
     for name in ("settings.schema.json", "vendor.schema.json"):
         assert json.loads((installed / "proxy" / "_config" / name).read_text())["type"] == "object"
+
+
+def test_its_alert_rules_are_there(installed: Path) -> None:
+    script = "from proxy.prometheus import rules; print(rules()); assert rules().exists()"
+    out = python("-c", script, cwd=installed.parent, PYTHONPATH=str(installed), PYTHONSAFEPATH="1")
+    assert Path(out.strip()).is_relative_to(installed)
