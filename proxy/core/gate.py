@@ -118,6 +118,16 @@ class Gate:
         self._deadline = min(self._deadline, now + CLOSE_SECONDS)
         self.wake_at = now
 
+    def hurry(self, now: float) -> bytes:
+        """Nobody listens any more to whom audio could go: a close does not wait for it. Never raises."""
+        self._deadline = min(self._deadline, now)
+        return self.release(now)
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether a close, or the end of all, waits for what is before it."""
+        return self._deadline < inf
+
     @property
     def empty(self) -> bool:
         """Whether nothing waits that could go."""

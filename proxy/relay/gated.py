@@ -21,9 +21,9 @@ from proxy.core.verdict import Side, Transport
 from proxy.relay.splice import Leg, Look, Splice
 
 HELD_BYTES: Final = 512 << 20
-"""What all gates of the process may hold. Beyond it, no client is read of whom anything is held."""
-
-
+"""What all gates of the process may hold. Beyond it, no client is read of whom messages are held,"""
+PART_BYTES: Final = 64 << 10
+"""and no more than so much of one that is not whole: nothing but more of it could get that out of the gate."""
 STEP: Final = 0.001
 """Of the loops' timers, in seconds: one that came too early would have to be set again and again until it is time."""
 
@@ -62,14 +62,15 @@ class Keeper(Protocol):
 
 
 class GatedLeg(Leg):
-    """`room` is shared by all of a process."""
+    """`room` is shared by all of a process; `is_closed` tells whether the vendor has sent its close, and hears nothing any more."""
 
-    __slots__ = ("_at", "_blocked", "_feed", "_finished", "_full", "_gate", "_goes", "_held", "_keeper", "_lets_in", "_muted", "_room",
-                 "_timer")
+    __slots__ = ("_at", "_blocked", "_feed", "_finished", "_full", "_gate", "_goes", "_held", "_is_closed", "_keeper", "_lets_in", "_muted",
+                 "_room", "_timer")
 
-    def __init__(self, splice: Splice, side: Side, look: Look, gate: Gate, keeper: Keeper, room: Room) -> None:
+    def __init__(self, splice: Splice, side: Side, look: Look, gate: Gate, keeper: Keeper, room: Room,
+                 is_closed: Callable[[], bool]) -> None:
         super().__init__(splice, side, look)
-        self._gate, self._keeper, self._room = gate, keeper, room
+        self._gate, self._keeper, self._room, self._is_closed = gate, keeper, room, is_closed
         self._feed = gate.feed
         self._held = 0  # bytes, as of the last time that the room was told
         self._timer: asyncio.TimerHandle | None = None
@@ -92,7 +93,13 @@ class GatedLeg(Leg):
                 self._splice.fail()
             return
         self._leave(out, now)
+        self._end_soon(now)
         self._settle(now)
+
+    def _end_soon(self, now: float) -> None:
+        """The answer to a close of the vendor's is not held up by audio, which nobody there hears."""
+        if self._gate.is_closing and self._is_closed():
+            self._leave(self._gate.hurry(now), now)
 
     def _leave(self, out: bytes, now: float) -> None:
         """The session looks first: a close that leaves may have to wait for the end message."""
@@ -111,8 +118,7 @@ class GatedLeg(Leg):
         gate = self._gate
         if self._muted:
             return
-        self._room.held += gate.held_bytes - self._held
-        self._held = gate.held_bytes
+        self._count()
         if gate.refusal is not None:
             self.stop_writing()
             try:
@@ -120,7 +126,10 @@ class GatedLeg(Leg):
             except Exception:
                 self._splice.abort()  # what was refused cannot go on
             return
-        full = not self._lets_in and (gate.is_full or (self._held > 0 and self._room.is_full))
+        crowded = self._room.is_full and self._held > 0
+        if crowded and gate.empty and self._held > PART_BYTES:
+            self._let_go(now)
+        full = not self._lets_in and (gate.is_full or (crowded and not gate.empty))
         if full != self._full:
             self._full = full
             if full:
@@ -132,6 +141,15 @@ class GatedLeg(Leg):
             self._go()
         elif gate.wake_at is not None:
             self._arm(gate.wake_at)
+
+    def _count(self) -> None:
+        held = self._gate.held_bytes
+        self._room.held += held - self._held
+        self._held = held
+
+    def _let_go(self, now: float) -> None:
+        self._leave(self._gate.let_go("room"), now)
+        self._count()
 
     # The timer
 
@@ -195,6 +213,7 @@ class GatedLeg(Leg):
         if not self._finished:
             self._finished = True
             self._gate.finish(now, self._keeper.ends_properly)
+        self._end_soon(now)
         self._release(now)
 
     def _go(self) -> None:

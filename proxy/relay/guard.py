@@ -54,7 +54,7 @@ class Guard:
         """How the client's leg is made."""
         if keeper is None or session.gate is None:
             return Leg
-        return partial(GatedLeg, gate=session.gate, keeper=keeper, room=self.room)
+        return partial(GatedLeg, gate=session.gate, keeper=keeper, room=self.room, is_closed=partial(_is_closed, session))
 
     def _gate(self, session: Session, headers: Mapping[str, str], ends_properly: bool) -> Gate | None:
         endpoint, request = session.spec, session.request
@@ -66,3 +66,9 @@ class Guard:
             numbers = bounds(self.policy.rules, endpoint.spec.limits)
             return Gate(frozenset(), numbers, Meter(endpoint, request, inflater), self.delayed)
         return gate
+
+
+def _is_closed(session: Session) -> bool:
+    """By the vendor. What it said may not have been looked at yet."""
+    session.settle()
+    return session.ending.vendor_close is not None

@@ -703,6 +703,19 @@ def test_what_the_bound_of_a_close_cuts_off_is_counted_and_texts_go_all_the_same
     assert run.gate.done.cut_seconds == pytest.approx(40.0 - gone)
 
 
+def test_a_close_waits_for_no_audio_where_nobody_listens_any_more() -> None:
+    run = Run(gate(policy(pace={"lead_seconds": 1.0})))
+    run.feed(speech(1.0), speech(1.0), masked_frame(TEXT, b"x"))
+    closing = [run.gate.is_closing]
+    run.feed(LEAVE, at=0.5)
+    closing.append(run.gate.is_closing)
+    assert [message.opcode for message in run.messages] == [BINARY]
+    run._left(run.gate.hurry(run.now))
+    assert [(message.opcode, message.at) for message in run.messages] == [(BINARY, 0.0), (TEXT, 0.5), (CLOSE, 0.5)]
+    assert [*closing, run.gate.is_closing] == [False, True, False]
+    assert (run.gate.done.cut_seconds, run.gate.wake_at) == (1.0, None)
+
+
 def test_a_client_that_has_gone_leaves_its_audio_and_what_there_is_of_a_message_unless_more_is_to_be_said() -> None:
     for whole in (True, False):
         run = Run(gate(PACE)).feed(*[speech(1.0)] * 7, END[:4]).finish(whole)

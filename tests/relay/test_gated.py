@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from random import Random
 from typing import Any
 
@@ -11,13 +12,13 @@ import pytest
 from proxy.core import gate as core
 from proxy.core.gate import Gate
 from proxy.core.policy import Policy
-from proxy.core.verdict import Noticed, Side, Transport
+from proxy.core.verdict import Inspection, Noticed, Side, Transport
 from proxy.relay import gated as module
 from proxy.relay import sampler
 from proxy.relay.gated import GatedLeg
 from proxy.relay.standin import StandIn
 from tests.aio import run
-from tests.relay.peers import frame, until
+from tests.relay.peers import SWITCHING, TARGET, Peer, Rig, frame, request, until
 from tests.relay.policies import MASK, audio, close, gated, part, policy, read_frame, samples, the_call, the_gate
 
 SLOW: dict[str, Any] = {"pace": {"rate": 1.0, "lead_seconds": 0.2}}
@@ -202,6 +203,33 @@ def test_a_close_goes_after_what_is_held(loop: str, options: dict[str, Any]) -> 
     run(main(), loop)
 
 
+def test_the_answer_to_a_close_of_the_vendors_waits_for_no_audio(loop: str, options: dict[str, Any]) -> None:
+    """Else the client would wait for the end of its connection, for as long as a close may wait for audio."""
+    async def main() -> None:
+        async with gated(options, policy("enforce", **SLOW)) as relay:
+            client, vendor = await relay.open()
+            clock = asyncio.get_running_loop().time
+            await client.send(audio(0.2) * 10)
+            assert await vendor.exactly(len(audio(0.2))) == audio(0.2)
+            began = clock()
+            await vendor.send(close(1011, b"failed"))
+            assert await client.exactly(10) == close(1011, b"failed")
+            await client.send(close(1011, mask=MASK))
+            received = b""
+            while not received.endswith(close(1011, mask=MASK)):
+                received += await vendor.exactly(1)
+            assert clock() - began < core.CLOSE_SECONDS / 2
+            await part(client, vendor)
+            report = await relay.report()
+            assert (report.verdict.initiated_by, report.verdict.ended_by) == (Side.VENDOR, Side.VENDOR)
+            assert report.audio.read_seconds == 2.0
+            assert report.audio.cut_seconds is not None
+            assert report.audio.cut_seconds > 1.0
+            assert "end_properly.terminated" not in report.actions
+
+    run(main(), loop)
+
+
 def test_a_vendor_that_leaves_ends_what_waits(loop: str, options: dict[str, Any]) -> None:
     async def main() -> None:
         async with gated(options, policy(**SLOW)) as relay:
@@ -302,6 +330,34 @@ def test_the_process_holds_no_more_than_it_may(loop: str, monkeypatch: pytest.Mo
     run(main(), loop)
 
 
+def test_a_message_that_is_not_whole_can_be_finished_though_there_is_no_room(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but the rest of it, or letting go, could ever get it out of the gate."""
+    monkeypatch.setattr(module, "HELD_BYTES", 50_000)
+
+    async def main() -> None:
+        async with gated({}, policy(**SLOW)) as relay:
+            first, _ = await relay.open()
+            greedy = the_gate(relay)
+            await first.send(audio(0.2) * 15)
+            await until(lambda: greedy.reading_held)
+            second, vendor = await relay.open()
+            message = audio(0.1)
+            for cut in (1, 100, 3000):
+                await second.send(message[:cut])
+                await until(lambda: relay.app.relay.room.held > greedy._held)
+                await second.send(message[cut:])
+                assert await vendor.exactly(len(message)) == message
+            monkeypatch.setattr(module, "PART_BYTES", 100)
+            await second.send(message[:1000])
+            assert await vendor.exactly(1000) == message[:1000]
+            await until(lambda: relay.app.relay.room.held == greedy._held)
+            second.rst()
+            await relay.report()
+            assert relay.app.ledger.inspection_errors["deepgram", "gate"] == 1
+
+    run(main(), loop)
+
+
 def test_a_vendor_that_reads_nothing_stops_reading_too(loop: str, options: dict[str, Any]) -> None:
     """Both reasons to stop may hold at once."""
     async def main() -> None:
@@ -318,6 +374,70 @@ def test_a_vendor_that_reads_nothing_stops_reading_too(loop: str, options: dict[
                 assert await vendor.exactly(len(sent)) == sent
             await sending
             await until(lambda: not the_gate(relay).reading_held)
+
+    run(main(), loop)
+
+
+# Compression
+
+DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate"
+
+
+async def deflating(relay: Rig) -> tuple[Peer, Peer]:
+    """An open session in which both sides agreed to compress."""
+    client = await relay.call(request(TARGET, DEFLATE))
+    assert relay.vendor is not None
+    vendor = await relay.vendor.arrived.get()
+    assert DEFLATE in await vendor.head()
+    await vendor.send(SWITCHING[:-2] + DEFLATE + b"\r\n\r\n")
+    assert DEFLATE in await client.head()
+    return client, vendor
+
+
+def compressed(*payloads: bytes) -> list[bytes]:
+    """Audio messages of one client that keeps its window: each can be read only after those before it."""
+    deflate = zlib.compressobj(wbits=-15)
+    return [frame(0x42, (deflate.compress(payload) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4], mask=MASK) for payload in payloads]
+
+
+def test_what_is_compressed_is_held_as_it_is(loop: str, options: dict[str, Any]) -> None:
+    """Its length tells nothing of its audio: it is paced by what is in it, and neither cut nor joined."""
+    sent = compressed(*(samples(0.3, at) for at in range(8)))
+    text, ping = frame(1, b'{"type":"Finalize"}', mask=MASK), frame(9, b"p", mask=MASK)
+
+    async def main() -> None:
+        async with gated(options, policy(pace={"rate": 20.0, "lead_seconds": 0.3}, chunk_duration={"max_seconds": 0.1})) as relay:
+            client, vendor = await deflating(relay)
+            clock = asyncio.get_running_loop().time
+            began = clock()
+            await client.send(b"".join(sent[:4]) + text + b"".join(sent[4:]) + ping)
+            first = sent[0] + ping
+            assert await vendor.exactly(len(first)) == first
+            rest = b"".join(sent[1:4]) + text + b"".join(sent[4:])
+            assert await vendor.exactly(len(rest)) == rest
+            assert clock() - began >= (2.4 - 0.3) / 20 - 0.01
+            await part(client, vendor)
+            report = await relay.report()
+            assert report.actions == {"pace.delayed": 8}  # seven, and the text behind them
+            assert (report.audio.read_seconds, report.audio.cut_seconds, report.inspection) == (2.4, None, Inspection.FULL)
+
+    run(main(), loop)
+
+
+def test_what_cannot_be_inflated_lets_all_go(loop: str, options: dict[str, Any]) -> None:
+    sent = b"".join(compressed(*(samples(0.3, at) for at in range(4))))
+    broken = frame(0x42, b"\xff\xff\xff\xff", mask=MASK)
+
+    async def main() -> None:
+        async with gated(options, policy(**SLOW)) as relay:
+            client, vendor = await deflating(relay)
+            await client.send(sent + broken + audio(0.1) * 20)
+            everything = sent + broken + audio(0.1) * 20
+            assert await vendor.exactly(len(everything)) == everything
+            await part(client, vendor)
+            report = await relay.report()
+            assert report.verdict.category != "sidecar"
+            assert relay.app.ledger.inspection_errors["deepgram", "gate"] == 1
 
     run(main(), loop)
 

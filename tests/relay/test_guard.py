@@ -51,3 +51,14 @@ def test_what_cannot_be_made_is_left_out_and_counted(monkeypatch: pytest.MonkeyP
     assert guard.over(session, {}) is None
     assert session.gate_failed
     assert guard.leg(session, None) is Leg
+
+
+def test_a_leg_is_told_of_the_vendors_close_though_nobody_has_looked_at_it_yet() -> None:
+    session = deepgram().play.session
+    guard = Guard(policy("enforce"), Room())
+    leg = guard.leg(session, guard.over(session, {}))
+    assert isinstance(leg, partial)
+    is_closed = leg.keywords["is_closed"]
+    assert not is_closed()
+    session.from_vendor.feed(b"\x88\x02\x03\xe8", session.started_at + 1)
+    assert is_closed()
