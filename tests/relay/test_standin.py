@@ -260,6 +260,28 @@ def test_a_session_is_ended_before_its_limit(loop: str, options: dict[str, Any],
     run(main(), loop)
 
 
+@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize("how", ["fin", "rst"])
+def test_a_client_that_leaves_while_we_end_its_session(loop: str, options: dict[str, Any], alone: bool, how: str) -> None:
+    """Its leaving is not passed on before our close."""
+    chosen = policy("observe" if alone else "enforce", session_duration={"seconds": 0.3})
+
+    async def main() -> None:
+        async with gated(options, chosen) as relay:
+            client, vendor = await talking(relay)
+            await ends(vendor)
+            getattr(client, how)()
+            await vendor.send(GOODBYE)
+            assert await read_frame(vendor) == (0x88, b"\x03\xe8", True)
+            assert await vendor.rest() == b""
+            vendor.writer.close()
+            verdict = (await relay.report()).verdict
+            assert (verdict.outcome, verdict.code) == ("ok", "sidecar_session_limit")
+            assert verdict.initiated_by is verdict.ended_by is Side.SIDECAR
+
+    run(main(), loop)
+
+
 def test_a_vendor_that_does_not_end_is_left(loop: str, options: dict[str, Any]) -> None:
     chosen = policy(session_duration={"seconds": 0.1}, end_properly={"mode": "off", "wait_seconds": 0.1})
 
