@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+import pytest
 from aiohttp.test_utils import RawTestServer
 from yarl import URL
 
@@ -29,6 +30,7 @@ from tests.aio import free_port, run
 from tests.e2e.plants import WORDINGS, Parrot, Plants, Scene, Secrets, configure, together
 from tests.e2e.process import Process, earwitness, page
 from tests.e2e.rig import upstream
+from tests.otlp import Collector, collector
 
 DIALECTS: Final = (NOVA, FLUX, V3, VOICE, AVATAR, SCRIPTED, UNSCRIPTED)
 VENDORS: Final = tuple(SIMULATORS)
@@ -181,11 +183,13 @@ class Stage:
         writer.close()
 
 
-def test_nothing_planted_comes_out(tmp_path: Path) -> None:
-    run(_everything(tmp_path), timeout=50)
+def test_nothing_planted_comes_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with collector() as traces:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", traces.url)
+        run(_everything(tmp_path, traces), timeout=50)
 
 
-async def _everything(folder: Path) -> None:
+async def _everything(folder: Path, traces: Collector) -> None:
     plants, parrot = Plants(), Parrot()
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(RawTestServer(parrot.handle))
@@ -210,6 +214,9 @@ async def _everything(folder: Path) -> None:
         texts = "\n".join(line for sim in good for session in (*sim.sessions, *sim.requests)
                           for line in (session.path, *(value for _, value in session.headers), *session.texts))
     _really_happened(stage, texts, ends, calls)
+    spans = {span.span_id: span for span in traces.spans}
+    assert all(spans[end["span_id"]].attributes.get("error.type", end["code"]) == end["code"] for end in ends)
+    shown += traces.raw.decode(errors="replace")
     assert plants.leaks(shown) == []
     low = shown.lower()
     assert [words for words in (*SAID, "quagga") if words in low] == []
