@@ -44,7 +44,7 @@ async def judging(scraped: str) -> AsyncIterator[str]:
         folder = Path(name)
         arguments = (f"--config.file={_settings(folder, scraped)}", f"--storage.tsdb.path={folder / 'data'}")
         async with serving(PROGRAM, *arguments, "--enable-feature=exemplar-storage", folder=folder) as address:
-            await _scrape(address)
+            await first_scrape(address)
             yield address
 
 
@@ -58,8 +58,8 @@ def _settings(folder: Path, scraped: str) -> Path:
     return file
 
 
-async def _scrape(address: str) -> None:
-    """Waits for the first."""
+async def first_scrape(address: str) -> None:
+    """Returns once the Prometheus there has scraped a target. Raises TimeoutError."""
     async with asyncio.timeout(STARTS_SECONDS):
         while True:
             if '"result":[{' in await _page(address, "/api/v1/query?query=up%3E0"):
