@@ -119,6 +119,7 @@ class StandIn:
         self._client_close = self._client_close or at_last
         self._close_client()
         splice.vendor.stop_writing()
+        splice.vendor.told = True
         splice.finish(splice.vendor)
         client = splice.client
         if client.ended or client.eof:
