@@ -87,6 +87,7 @@ class Dialer:
     def __init__(self, observe: Callable[[str, str, float], None], limits: Head, seconds: float) -> None:
         self._names = Names()
         self._connector = Connector(self._names)
+        self._attentive = Connector(self._names, attentive=True)
         self._observe = observe
         self.limits = limits
         self.seconds = seconds
@@ -95,20 +96,20 @@ class Dialer:
 
     async def dial(self, vendor: str, upstream: Upstream, head: bytes) -> Answer:
         """Asks, and reads the head of the answer. Raises DialError. Cancelled, it leaves no connection behind."""
-        return await self._reached(vendor, upstream, partial(self._ask, vendor, head))
+        return await self._reached(vendor, upstream, self._connector, partial(self._ask, vendor, head))
 
     async def reach(self, vendor: str, upstream: Upstream) -> Wire:
-        """A connection on which nothing was asked yet. As `dial`."""
-        return await self._reached(vendor, upstream, _as_it_is)
+        """A connection on which nothing was asked yet, and which hears out a vendor that closes. As `dial`."""
+        return await self._reached(vendor, upstream, self._attentive, _as_it_is)
 
-    async def _reached(self, vendor: str, upstream: Upstream, then: Callable[[Wire], Awaitable[T]]) -> T:
+    async def _reached(self, vendor: str, upstream: Upstream, connector: Connector, then: Callable[[Wire], Awaitable[T]]) -> T:
         waits_until, asked = monotonic() + self.seconds / 2, False
         try:
             async with asyncio.timeout(self.seconds):
                 async with self._places[upstream.origin]:
                     await self._turn()
                     asked = monotonic() < waits_until
-                    wire = await self._connect(vendor, upstream)
+                    wire = await self._connect(vendor, upstream, connector)
                 return await then(wire)
         except TimeoutError:  # nobody is accused of not answering who was asked late, or never
             raise (DialError(Transport.TIMEOUT) if asked else DialError(None, "sidecar_too_many_dials")) from None
@@ -121,13 +122,13 @@ class Dialer:
         if start > now:
             await asyncio.sleep(start - now)
 
-    async def _connect(self, vendor: str, upstream: Upstream) -> Wire:
+    async def _connect(self, vendor: str, upstream: Upstream, connector: Connector) -> Wire:
         began = monotonic()
         if upstream.proxy is None and upstream.origin.raw_host and not _is_address(upstream.origin.raw_host):
             await self._names.resolve(upstream.origin.raw_host, upstream.origin.port or 0)
         named = monotonic()
         try:
-            wire = await self._connector.connect(upstream.origin, upstream.tls, upstream.proxy)
+            wire = await connector.connect(upstream.origin, upstream.tls, upstream.proxy)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientResponseError):  # only CONNECT is asked and answered in there
             raise DialError(None, "sidecar_proxy_refused") from None
         self._observe(vendor, "dns", named - began)
@@ -139,7 +140,8 @@ class Dialer:
     async def _ask(self, vendor: str, head: bytes, wire: Wire) -> Answer:
         asked = monotonic()
         try:
-            message, body = await wire.exchange(head, self.limits)
+            wire.ask(head, self.limits)
+            message, body = await wire.answer()
         except BaseException:
             wire.close()
             raise
@@ -148,6 +150,7 @@ class Dialer:
 
     async def close(self) -> None:
         await self._connector.close()
+        await self._attentive.close()
 
 
 async def _as_it_is(wire: Wire) -> Wire:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -16,6 +17,7 @@ RawHeaders = Iterable[tuple[bytes, bytes]]
 _HOP: Final = frozenset({b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer",
                          b"transfer-encoding", b"expect"})
 _KEPT: Final = frozenset({b"upgrade", b"close", b"keep-alive", b"host"})
+_ABSOLUTE: Final = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -59,6 +61,15 @@ def _request(method: str, target: str, headers: RawHeaders, host: bytes, dropped
     return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
+def origin_form(target: str) -> str:
+    """Path and query of a target that may begin with the scheme and host of a proxy's request (RFC 9112, 3.2.2)."""
+    absolute = _ABSOLUTE.match(target)
+    if absolute is None:
+        return target
+    path = target[absolute.end():]
+    return path if path.startswith("/") else "/" + path
+
+
 def switching_head(reason: str, headers: RawHeaders) -> bytes:
     """The vendor's 101 for the client, verbatim."""
     return _answer(101, reason, headers)
@@ -80,7 +91,8 @@ def plain_answer_head(status: int, reason: str, headers: RawHeaders, *, chunked:
     headers = tuple(headers)
     dropped = _plain_hops(headers) - {b"proxy-authenticate"}
     # Where chunks come, a length beside them is not to be believed (RFC 9112, 6.3).
-    dropped = dropped | {b"content-length"} if chunked else dropped | {b"transfer-encoding"}
+    dropped = dropped | {b"content-length"} if chunked or status == 204 else dropped  # a 204 must not have one (RFC 9110, 8.6)
+    dropped = dropped if chunked else dropped | {b"transfer-encoding"}
     kept = [(name, value) for name, value in headers if name.lower() not in dropped]
     return _answer(status, reason, [*kept, (b"Connection", b"close")] if closes else kept)
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -28,13 +29,14 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
 from aiohttp.http import HttpProcessingError
-from aiohttp.http_parser import RawResponseMessage
+from aiohttp.http_parser import RawRequestMessage, RawResponseMessage
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.tcp_helpers import tcp_keepalive
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 from yarl import URL
 
-RawHeaders = tuple[tuple[bytes, bytes], ...]
+from proxy.relay.heads import origin_form
+from proxy.relay.lastwords import LastWords
 
 _SILENT: Final = logging.Logger("aiohttp.server", logging.CRITICAL + 1)
 """aiohttp logs malformed requests in full, keys included; nothing that it would say is wanted."""
@@ -66,13 +68,17 @@ class HeadServer(web.Server):
     def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
                  refuse: Callable[[str], web.StreamResponse], head: Head, head_timeout: float, timed_out: Callable[[], None]) -> None:
         super().__init__(
-            cast(Any, handler), access_log=None, logger=_SILENT, auto_decompress=False, keepalive_timeout=head_timeout,
-            max_line_size=head.line_bytes, max_field_size=head.line_bytes, max_headers=head.fields,
+            cast(Any, handler), request_factory=_asked, access_log=None, logger=_SILENT, auto_decompress=False,
+            keepalive_timeout=head_timeout, max_line_size=head.line_bytes, max_field_size=head.line_bytes, max_headers=head.fields,
         )
         self.refuse, self.timed_out = refuse, timed_out
 
     def __call__(self) -> RequestHandler:
         return _Handler(self, loop=self._loop, **self._kwargs)
+
+
+def _asked(message: RawRequestMessage, body: StreamReader, handler: Any, writer: Any, task: Any) -> web.BaseRequest:
+    return web.BaseRequest(message._replace(path=origin_form(message.path)), body, handler, writer, task, asyncio.get_running_loop())
 
 
 class _Handler(RequestHandler):
@@ -280,11 +286,6 @@ class Wire:
             if not 100 <= message.code <= 199 or message.code == HTTPStatus.SWITCHING_PROTOCOLS:
                 return message, payload
 
-    async def exchange(self, head: bytes, limits: Head) -> tuple[RawResponseMessage, StreamReader]:
-        """Both."""
-        self.ask(head, limits)
-        return await self.answer()
-
     async def write(self, data: bytes) -> None:
         """A piece of the request's body. Waits while the vendor is slow to read; raises ConnectionError when it has left."""
         transport = self.transport
@@ -350,21 +351,47 @@ class _Stamped(ResponseHandler):
             body.set_exception(ClientPayloadError())
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self.ended, self.was_cut = True, exc is not None
+        # EPIPE is what writing brings where a FIN came first, and an RST after it.
+        self.ended, self.was_cut = True, not (exc is None or isinstance(exc, BrokenPipeError))
+        if self._reading_paused and self._payload is not None:
+            # The parser keeps back what follows a pause, and would forget it.
+            self._payload._high_water = self._payload._high_water_chunks = sys.maxsize
+            self.resume_reading()
         super().connection_lost(exc)
 
 
-class Connector:
-    """aiohttp's connector: name look-up, Happy Eyeballs, TLS, CONNECT proxies. No pool: every connection is new."""
+class _Attentive(TCPConnector):
+    """Puts `LastWords` beneath each connection. TLS is begun afterwards: its transport does not tell which one carries it."""
 
-    def __init__(self, resolver: AbstractResolver) -> None:
-        self._connector = TCPConnector(limit=0, force_close=True, use_dns_cache=False, resolver=resolver)
+    async def _wrap_create_connection(self, *args: Any, ssl: Any = None, server_hostname: str | None = None, **kwargs: Any) -> Any:
+        transport, protocol = await super()._wrap_create_connection(*args, **kwargs)
+        if ssl is not None:
+            return await self._start_tls_connection(transport, kwargs["req"], kwargs["timeout"], kwargs["client_error"])
+        LastWords(transport, transport)
+        return transport, protocol
+
+    async def _start_tls_connection(self, underlying_transport: asyncio.Transport, *args: Any, **kwargs: Any) -> Any:
+        made = await super()._start_tls_connection(underlying_transport, *args, **kwargs)
+        if underlying_transport.get_extra_info("sslcontext") is None:  # else it is TLS with a proxy, and has one beneath
+            LastWords(underlying_transport, cast(asyncio.Transport, made[0]))
+        return made
+
+
+class Connector:
+    """aiohttp's connector: name look-up, Happy Eyeballs, TLS, CONNECT proxies. No pool: every connection is new.
+
+    `attentive`: what a vendor said before it closed is read, also where writing fails first.
+    """
+
+    def __init__(self, resolver: AbstractResolver, *, attentive: bool = False) -> None:
+        self._connector = (_Attentive if attentive else TCPConnector)(limit=0, force_close=True, use_dns_cache=False, resolver=resolver)
         self._connector._factory = lambda: _Stamped(self._connector._loop)  # type: ignore[assignment]
 
     async def connect(self, origin: URL, ssl_context: Any, proxy: URL | None) -> Wire:
         """`origin` is scheme, host and port, nothing else: no path and no header ever reaches aiohttp's own objects."""
-        loop = asyncio.get_running_loop()
-        request = ClientRequest("GET", origin, loop=loop, ssl=ssl_context or True, proxy=proxy, skip_auto_headers=("User-Agent",))
+        loop, name = asyncio.get_running_loop(), (origin.raw_host or "").rstrip(".")  # certificates have no dot at the end
+        request = ClientRequest("GET", origin, loop=loop, ssl=ssl_context or True, proxy=proxy, skip_auto_headers=("User-Agent",),
+                                server_hostname=name)
         return Wire(await self._connector.connect(request, [], _NO_LIMIT))
 
     async def close(self) -> None:

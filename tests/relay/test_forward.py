@@ -7,6 +7,8 @@ import gzip
 import hashlib
 import logging
 import random
+import socket
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +18,7 @@ from proxy.relay import forward
 from proxy.relay.bodies import LOOKED_AT, beginning
 from proxy.settings.model import Correlation, Drain, Timeouts
 from tests.aio import run
-from tests.relay.peers import SWITCHING, Peer, Rig, Script, answering, frame, request, rig, until, until_still
+from tests.relay.peers import SWITCHING, Peer, Rig, Script, answering, frame, relaying, request, rig, settings, until, until_still
 
 GRANT = b"/v1/auth/grant"
 REST = b"/v1/projects"
@@ -200,6 +202,54 @@ def test_a_refusal_before_the_request_is_whole_is_heard_at_once(loop: str) -> No
             assert b"INVALID_AUTH" in body
             await over(relay)
             assert counted(relay) == ({"4xx": 1}, {"INVALID_AUTH"})
+
+    run(main(), loop)
+
+
+@pytest.mark.parametrize("size", [1_000_000, 20_000_000])
+def test_a_vendor_that_refuses_and_closes_in_the_middle_of_an_upload_is_heard(loop: str, pair: tuple[str, str], options: dict[str, Any],
+                                                                            size: int) -> None:
+    refusal = gzip.compress(b'{"err_code":"INVALID_AUTH"}')
+    large = bytes(size)
+
+    def refuse(listener: socket.socket, tls: ssl.SSLContext | None) -> None:
+        vendor, _ = listener.accept()
+        vendor.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or its kernel may drop what it has not even sent
+        with vendor if tls is None else tls.wrap_socket(vendor, server_side=True) as vendor:
+            while b"\r\n\r\n" not in vendor.recv(65536):
+                pass
+            vendor.sendall(ok(refusal, b"Content-Encoding: gzip", status=b"401 Unauthorized"))
+
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            url = f"{'https://localhost' if options else 'http://127.0.0.1'}:{listener.getsockname()[1]}"
+            async with relaying(settings(url, options.get("listener"))) as relay:
+                for number in range(1, 6):
+                    refusing = asyncio.create_task(asyncio.to_thread(refuse, listener, options.get("vendor_tls")))
+                    client = await relay.connect()
+                    sending = asyncio.create_task(client.send(posting(large, REST)))
+                    head, body = await client.message()
+                    assert head.startswith(b"HTTP/1.1 401 ")
+                    assert body == refusal
+                    client.rst()
+                    await asyncio.gather(sending, return_exceptions=True)
+                    await refusing
+                    await over(relay)
+                    assert counted(relay) == ({"4xx": number}, {"INVALID_AUTH"})
+
+    run(main(), loop)
+
+
+def test_a_target_as_for_a_proxy_is_its_path(loop: str) -> None:
+    async def main() -> None:
+        async with rig() as relay:
+            for asked in (asking(b"GET", b"http://elsewhere.test" + REST + b"?a=b"), request(b"http://elsewhere.test/v1/listen?a=b")):
+                client, vendor = await relay.call(asked), await arrived(relay)
+                head = await vendor.head()
+                assert head.startswith((b"GET /v1/projects?a=b HTTP/1.1\r\n", b"GET /v1/listen?a=b HTTP/1.1\r\n"))
+                assert b"elsewhere" not in head
+                client.rst()
+            await relay.report()
 
     run(main(), loop)
 

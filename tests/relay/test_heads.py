@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.relay.heads import BadHeadError, lower, plain_answer_head, plain_head, refusal_head, request_head, switching_head, upgrades
+from proxy.relay.heads import (
+    BadHeadError,
+    lower,
+    origin_form,
+    plain_answer_head,
+    plain_head,
+    refusal_head,
+    request_head,
+    switching_head,
+    upgrades,
+)
 from tests.relay.peers import ACCEPT, KEY
 
 HOST = b"api.vendor.test"
@@ -120,3 +130,23 @@ def test_an_answer_to_it(chunked: bool, closes: bool, kept: bytes) -> None:
     headers = [(b"Transfer-Encoding", b"chunked"), (b"Content-Length", b"5"), (b"Upgrade", b"h2"), (b"Connection", b"X-Mine, Keep-Alive"),
                (b"X-Mine", b"1"), (b"Keep-Alive", b"5"), (b"X", b"1")]
     assert plain_answer_head(200, "Fine", headers, chunked=chunked, closes=closes) == b"HTTP/1.1 200 Fine\r\n" + kept + b"\r\n"
+
+
+def test_an_answer_that_must_not_have_a_length() -> None:
+    headers = [(b"Content-Length", b"5"), (b"X", b"1")]
+    assert plain_answer_head(204, "None", headers, chunked=False, closes=False) == b"HTTP/1.1 204 None\r\nX: 1\r\n\r\n"
+    assert b"Content-Length: 5" in plain_answer_head(304, "Same", headers, chunked=False, closes=False)
+
+
+@pytest.mark.parametrize(("target", "form"), [
+    ("/a?b=http://x/y", "/a?b=http://x/y"),
+    ("http://host.test:8080/a/b?c=%2F#d", "/a/b?c=%2F#d"),
+    ("HTTPS://host.test", "/"),
+    ("http://user@[::1]?a=b", "/?a=b"),
+    ("http://host.test//a", "//a"),
+    ("/http://host.test/a", "/http://host.test/a"),
+    ("ftp://host.test/a", "ftp://host.test/a"),
+    ("*", "*"),
+])
+def test_a_target_as_for_a_proxy(target: str, form: str) -> None:
+    assert origin_form(target) == form

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import socket
 import ssl
+import struct
+import termios
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,8 +16,9 @@ from aiohttp import web
 
 from proxy.core.verdict import Outcome, Side
 from proxy.relay.call import Door
-from proxy.relay.dialer import Answer, Dialer
+from proxy.relay.dialer import Answer, Dialer, Upstream
 from proxy.relay.relay import Handler, Relay
+from proxy.relay.takeover import Head
 from proxy.settings.model import Limits, Timeouts, Tls
 from tests.aio import run
 from tests.relay.peers import SWITCHING, Peer, Rig, accept, answering, frame, listening, request, rig, until, until_still
@@ -381,3 +386,39 @@ def test_the_limits_are_settings(loop: str) -> None:
     run(main(), loop)
 
 
+def test_a_parser_that_paused_gives_all_when_the_vendor_has_closed(loop: str, options: dict[str, Any], pair: tuple[str, str]) -> None:
+    body = BIG[:50_000]
+    chunks = b"".join(b"3e8\r\n" + body[at : at + 1000] + b"\r\n" for at in range(0, len(body), 1000)) + b"0\r\n\r\n"
+
+    async def main() -> None:
+        async with listening(tls=options.get("vendor_tls")) as vendor:
+            dialer = Dialer(lambda *_: None, Head(8190, 100), 10)
+            upstream = Upstream.of(vendor.url, ssl.create_default_context(cafile=pair[0]), None)
+            wire = await dialer.reach("vendor", upstream)
+            wire.ask(b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", dialer.limits)
+            peer = await vendor.arrived.get()
+            await peer.head()
+            await peer.send(b"HTTP/1.1 401 No\r\nTransfer-Encoding: chunked\r\n\r\n")
+            message, reader = await wire.answer()
+            reader._high_water = 1
+            await peer.send(chunks)
+            await until(lambda: wire._protocol._reading_paused)
+            await until(lambda: peer.transport.get_write_buffer_size() == 0 and unacknowledged(peer) == 0)
+            peer.rst()
+            while not wire.ended:  # while it is not read, only writing notices
+                with suppress(ConnectionError):
+                    await wire.write(b"more")
+                await asyncio.sleep(0)
+            assert message.code == 401
+            assert await reader.read() == body
+            assert wire.was_cut
+            wire.close()
+            await dialer.close()
+
+    run(main(), loop)
+
+
+def unacknowledged(peer: Peer) -> int:
+    """Bytes in the kernel that have not come to the other one (SIOCOUTQ)."""
+    number = peer.writer.get_extra_info("socket").fileno()
+    return struct.unpack("i", fcntl.ioctl(number, termios.TIOCOUTQ, bytes(4)))[0]  # type: ignore[no-any-return]
