@@ -53,6 +53,8 @@ EVENTS: Final = (
     Event("http_abandoned", "info", "The client left such a request before its answer was through.",
           ("listener", "trace_id", "span_id", "correlation", *VERDICT)),
     Event("ready", "info", "All listeners are bound.", ("listeners", "version")),
+    Event("reloaded", "info", "The settings were read again, and are good: new sessions get them.", ("listeners",)),
+    Event("reload_failed", "error", "The settings were read again, and cannot be used: those from before stay.", ("problems", "error")),
     Event("draining", "info", "The process begins to end.", ("open_sessions",)),
     Event("stopped", "info", "It has ended."),
     Event("traces_off", "error", "The OTEL_* variables ask for what there is not: nothing is traced.", ("error",)),
@@ -90,6 +92,7 @@ MEANINGS: Final = {
     "error": "`type`, `message` and `at` of an exception; redacted",
     "count": "since the process began",
     "listeners": "the address of each, by name",
+    "problems": "what is wrong with the settings, with file, line and path where they have one",
     "version": "of the running program",
     "open_sessions": "how many are waited for",
     "logger": "of the library",
@@ -97,12 +100,28 @@ MEANINGS: Final = {
 }
 
 _HEAD: Final = """\
-# Log lines
+# Log lines and spans
 
 Generated from `proxy/telemetry/events.py` by `python -m proxy.telemetry.events > LOGS.md`; a test keeps the two equal.
 
 Standard output has one JSON object a line. A session makes few: it begins, something may be noticed, it ends; one that lasts tells
 now and then how it stands. Names of events and fields are stable. All strings of peers are redacted; there is no transcript.
+"""
+_SPANS: Final = """\
+## Spans
+
+Where the OTEL_* variables ask for traces, a session has three spans, in the trace of the client's `traceparent` if it sent one.
+Resource attributes are those of OTEL_RESOURCE_ATTRIBUTES. Status is Error, with `error.type`, only where something failed.
+
+| span | kind | from, to | attributes beside `earwitness.listener` and `earwitness.vendor` |
+|---|---|---|---|
+| `GET <route>` | server | the client's handshake: to the 101 or the refusal | `http.*`, `url.path` (the route's) |
+| `GET <route>` | client | the vendor's handshake, likewise | `http.*`, `url.full` (the route), `server.address`, `server.port` |
+| `session` | internal | the whole session; linked to both; `span_id` of its log lines | the report, as below |
+
+Events of `session`: `ready`, `first_audio`, `first_result`, `stall` (`earwitness.kind`), `error` (`error.type`), `close`
+(`earwitness.by`, `earwitness.code`). The handshakes are exported while it is open, the session itself when it has ended. A plain
+HTTP request has a server and a client span. No query, header or path beyond the route is on any of them.
 """
 _TAIL: Final = """\
 ## Fields of a report
@@ -121,7 +140,7 @@ def markdown() -> Iterator[str]:
         yield f"| `{event.name}` | {event.levels} | {event.meaning} | {shown} |"
     yield from ("", "## Fields", "", "| field | what it is |", "|---|---|")
     yield from (f"| `{name}` | {meaning} |" for name, meaning in MEANINGS.items())
-    yield from ("", *_TAIL.splitlines(), "")
+    yield from ("", *_SPANS.splitlines(), "", *_TAIL.splitlines(), "")
     for name in REPORT:
         yield f"- `{name}`" + (f": {', '.join(f'`{inner}`' for inner in NESTED[name])}" if name in NESTED else "")
 

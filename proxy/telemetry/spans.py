@@ -41,13 +41,13 @@ _ON_THE_SPAN: Final = frozenset({"schema", "trace_id", "span_id", "started_at", 
 
 
 class Spans(Tracing):
-    """`lost` gives the number of spans that were dropped, `end` sends what waits."""
+    """`lost` gives the number of spans that were dropped."""
 
     def __init__(self, tracer: Tracer, lost: Callable[[], int]) -> None:
         self._tracer, self._lost = tracer, lost
 
     @property
-    def dropped(self) -> int:  # type: ignore[override]
+    def dropped(self) -> int:
         return self._lost()
 
     def session(self, session: Session, route: str | None) -> Trace:

@@ -49,9 +49,12 @@ _NOTHING = Trace()
 
 
 class Tracing:
-    """Of the whole process. `dropped`: spans that got lost on their way out."""
+    """Of the whole process."""
 
-    dropped = 0
+    @property
+    def dropped(self) -> int:
+        """Spans that got lost on their way out."""
+        return 0
 
     def session(self, session: Session, route: str | None) -> Trace:
         """A session begins on the route of this path. It gets its ids here."""
