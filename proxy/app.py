@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import resource
 import signal
 import ssl
@@ -17,15 +18,18 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
+from proxy.core.policy import Policy
+from proxy.core.profile import Profile
+from proxy.core.redact import redact
 from proxy.core.vendor import Vendor
 from proxy.relay.call import Door
 from proxy.relay.dialer import Dialer, Upstream
 from proxy.relay.pages import admin_pages, metrics_pages
-from proxy.relay.relay import Relay
+from proxy.relay.relay import Correlation, Relay
 from proxy.relay.sampler import Sampler
 from proxy.relay.server import Bound, Servers
 from proxy.relay.takeover import Head
-from proxy.settings import Listener, Settings
+from proxy.settings import ConfigError, Listener, Place, Settings, compared, places
 from proxy.telemetry import log
 from proxy.telemetry.ledger import Ledger
 from proxy.telemetry.metrics import Metrics
@@ -43,32 +47,39 @@ def build() -> str:
 
 
 class App:
-    """One process's parts, running between `start` and `stop`. `drain` ends it as the settings say."""
+    """One process's parts, running between `start` and `stop`. `drain` ends it as the settings say.
 
-    def __init__(self, settings: Settings) -> None:
+    `reread` gives the settings of a reload. Raises ConfigError; runs in a thread.
+    """
+
+    def __init__(self, settings: Settings, reread: Callable[[], Settings] | None = None) -> None:
         self._settings = settings
-        catalogue = settings.catalogue
-        profiles = {listener.name: catalogue.profiles[listener.vendor] for listener in settings.listeners}
-        self.ledger = Ledger(profiles, catalogue.common, {listener.name: listener.policy for listener in settings.listeners})
+        self._reread = reread or (lambda: settings)
+        self.ledger = Ledger(_profiles(settings), settings.catalogue.common, _policies(settings))
         head = Head(settings.limits.header_bytes, settings.limits.headers)
         self.sampler = Sampler(self.ledger.loop_lag)
         self.dialer = Dialer(self.ledger.dialled, head, settings.timeouts.dial)
-        correlation = {"headers": settings.correlation.headers, "query": settings.correlation.query}
         self.tracing = tracing(build())
-        self.relay = Relay(self.ledger, self.dialer, self.sampler, correlation, settings.limits.sessions, settings.timeouts.ready,
-                           tracing=self.tracing, progress_seconds=settings.log.progress_seconds)
+        self.relay = Relay(self.ledger, self.dialer, self.sampler, _correlation(settings), settings.limits.sessions,
+                           settings.timeouts.ready, tracing=self.tracing, progress_seconds=settings.log.progress_seconds)
         self.servers = Servers(self.relay, head, settings.timeouts.handshake)
-        self.vendors = {name: Vendor(profile, catalogue.common) for name, profile in catalogue.profiles.items()}
+        self.vendors = _vendors(settings)
+        self._doors: dict[Place, Door] = {}
+        self._bound: dict[Place, Bound] = {}
+        self._reloading = asyncio.Lock()
+        self._reloads: set[asyncio.Task[list[str]]] = set()
         self.drained = asyncio.Event()
         self._draining: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Binds everything. Raises BindError; what was bound by then is let go by `stop`."""
         settings = self._settings
-        for listener in settings.listeners:
-            handle = self.relay.handler(self._door(listener))
-            await self.servers.listen(listener.name, listener.listen.host, listener.listen.port, handle, listener_tls(listener))
-        admin = admin_pages(self.relay, self.drain)
+        self._doors = _doors(settings, self.vendors)
+        for place, listener in places(settings).items():
+            handle = self.relay.handler(partial(self._door, place))
+            self._bound[place] = await self.servers.listen(listener.name, listener.listen.host, listener.listen.port, handle,
+                                                           listener_tls(listener))
+        admin = admin_pages(self.relay, self.drain, self.reload)
         await self.servers.pages("admin", settings.admin.listen.host, settings.admin.listen.port, admin)
         # The probe answers last, so that ready means all of it.
         dropped = {"traces": lambda: self.tracing.dropped, "logs": log.dropped}
@@ -76,16 +87,55 @@ class App:
         await self.servers.pages("metrics", settings.metrics.listen.host, settings.metrics.listen.port, pages)
         self.sampler.start()
 
-    def _door(self, listener: Listener) -> Door:
-        tls = upstream_tls(listener)
-        proxy = self._settings.upstream_proxy
-        upstreams = {route: Upstream.of(url, tls, proxy) for route, url in listener.upstream.items()}
-        return Door(listener.name, self.vendors[listener.vendor], upstreams, listener.policy)
+    def _door(self, place: Place) -> Door:
+        return self._doors[place]
 
     @property
     def bound(self) -> list[Bound]:
         """Every listening address: listeners by name, then `admin` and `metrics`."""
         return self.servers.bound
+
+    def reload_soon(self) -> None:
+        """As `reload`, for whoever cannot wait."""
+        task = asyncio.get_running_loop().create_task(self.reload())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
+    async def reload(self) -> list[str]:
+        """Reads the settings again, whole, and takes them for new sessions. Gives what is wrong with them; then nothing changes."""
+        async with self._reloading:
+            try:
+                self._take(*await asyncio.to_thread(self._made_ready))
+            except Exception as error:
+                found = error.problems if isinstance(error, ConfigError) else [type(error).__name__]
+                problems = [redact(str(problem)) for problem in found]
+                self.ledger.settings_read(good=False)
+                log.state("reload_failed", logging.ERROR, problems=problems, error=None if isinstance(error, ConfigError) else error)
+                return problems
+            log.state("reloaded", listeners={bound.name: str(bound) for bound in self._bound.values()})
+            return []
+
+    def _made_ready(self) -> tuple[Settings, dict[str, Vendor], dict[Place, Door], dict[Place, ssl.SSLContext | None]]:
+        """All that can fail, and takes time; in a thread."""
+        settings = self._reread()
+        compared(self._settings, settings)
+        vendors = _vendors(settings)
+        tls = {place: listener_tls(listener) for place, listener in places(settings).items()}
+        return settings, vendors, _doors(settings, vendors), tls
+
+    def _take(self, settings: Settings, vendors: dict[str, Vendor], doors: dict[Place, Door],
+              tls: dict[Place, ssl.SSLContext | None]) -> None:
+        """In one go, between two requests."""
+        if settings.log.level != self._settings.log.level:
+            log.set_level(settings.log.level)
+        self.ledger.foresee(_profiles(settings), settings.catalogue.common, _policies(settings))
+        self._settings, self.vendors, self._doors = settings, vendors, doors
+        self.dialer.seconds = settings.timeouts.dial
+        relay = self.relay
+        relay.correlation, relay.most = _correlation(settings), settings.limits.sessions
+        relay.ready_seconds, relay.progress_seconds = settings.timeouts.ready, settings.log.progress_seconds
+        for place, bound in self._bound.items():
+            bound.name, bound.acceptor.tls = doors[place].name, tls[place]
 
     def drain(self, at_once: bool = False) -> None:
         """Begins to end; a second time, or `at_once`, ends without waiting for anybody."""
@@ -111,14 +161,40 @@ class App:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[App]:
+async def running(settings: Settings, reread: Callable[[], Settings] | None = None) -> AsyncIterator[App]:
     """An app between start and stop."""
-    app = App(settings)
+    app = App(settings, reread)
     try:
         await app.start()
         yield app
     finally:
         await app.stop()
+
+
+def _profiles(settings: Settings) -> dict[str, Profile]:
+    return {listener.name: settings.catalogue.profiles[listener.vendor] for listener in settings.listeners}
+
+
+def _policies(settings: Settings) -> dict[str, Policy]:
+    return {listener.name: listener.policy for listener in settings.listeners}
+
+
+def _correlation(settings: Settings) -> Correlation:
+    return {"headers": settings.correlation.headers, "query": settings.correlation.query}
+
+
+def _vendors(settings: Settings) -> dict[str, Vendor]:
+    return {name: Vendor(profile, settings.catalogue.common) for name, profile in settings.catalogue.profiles.items()}
+
+
+def _doors(settings: Settings, vendors: dict[str, Vendor]) -> dict[Place, Door]:
+    return {place: _door(settings, listener, vendors[listener.vendor]) for place, listener in places(settings).items()}
+
+
+def _door(settings: Settings, listener: Listener, vendor: Vendor) -> Door:
+    tls = upstream_tls(listener)
+    upstreams = {route: Upstream.of(url, tls, settings.upstream_proxy) for route, url in listener.upstream.items()}
+    return Door(listener.name, vendor, upstreams, listener.policy)
 
 
 def upstream_tls(listener: Listener) -> ssl.SSLContext | None:
@@ -156,14 +232,15 @@ def run_on(loop: str) -> Callable[[], asyncio.AbstractEventLoop]:
     return asyncio.new_event_loop
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, reread: Callable[[], Settings]) -> None:
     """Runs until a signal or the admin page ends it. Raises BindError."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a call takes two descriptors; 1,024 is the usual soft limit
-    async with running(settings) as app:
+    async with running(settings, reread) as app:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, app.drain)
         loop.add_signal_handler(signal.SIGINT, app.drain, True)
+        loop.add_signal_handler(signal.SIGHUP, app.reload_soon)
         # What start-up made stays; collecting it over and over would only stop the loop. Sessions make few cycles: the
         # collector may look for them rarely.
         gc.collect()

@@ -66,7 +66,7 @@ class Acceptor:
         self._factory = factory
         self._handshake_seconds = handshake_seconds
         self._rejected = rejected
-        self._tls = tls
+        self.tls = tls  # for connections from here on
         self._beginning: set[asyncio.Task[None]] = set()
         self._accepting: list[asyncio.Task[None]] = []
         for sock in sockets:
@@ -89,10 +89,10 @@ class Acceptor:
             await asyncio.sleep(0)
 
     async def _begin(self, connection: socket.socket) -> None:
-        limit = self._handshake_seconds if self._tls else None
+        limit = self._handshake_seconds if self.tls else None
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                self._factory, connection, ssl=self._tls, ssl_handshake_timeout=limit)
+                self._factory, connection, ssl=self.tls, ssl_handshake_timeout=limit)
         except ssl.SSLError:
             self._rejected("tls")
         except ConnectionAbortedError:  # what both loops make of a handshake that takes too long

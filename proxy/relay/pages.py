@@ -1,7 +1,7 @@
 """The two small HTTP servers beside the calls: metrics and probes for the pod, sessions and commands for loopback.
 
     metrics:  GET /metrics   GET /-/healthy   GET /-/ready
-    admin:    GET /sessions  POST /-/drain
+    admin:    GET /sessions  POST /-/drain     POST /-/reload
 
 `/-/ready` says whether this process takes calls. It never asks a vendor: an outage there must not take the pod away.
 """
@@ -58,7 +58,9 @@ def metrics_pages(parts: Callable[[str], tuple[Iterator[bytes], str]], relay: Re
     }
 
 
-def admin_pages(relay: Relay, drain: Callable[[], None]) -> dict[tuple[str, str], Page]:
+def admin_pages(relay: Relay, drain: Callable[[], None], reload: Callable[[], Awaitable[list[str]]]) -> dict[tuple[str, str], Page]:
+    """`reload` gives what is wrong with the settings, a line each."""
+
     def sessions(_: web.BaseRequest) -> web.Response:
         return web.Response(body=orjson.dumps(relay.sessions()) + b"\n", content_type="application/json")
 
@@ -66,7 +68,11 @@ def admin_pages(relay: Relay, drain: Callable[[], None]) -> dict[tuple[str, str]
         drain()
         return _text(HTTPStatus.ACCEPTED, "draining")
 
-    return {("GET", "/sessions"): sessions, ("POST", "/-/drain"): start_drain}
+    async def take_settings(_: web.BaseRequest) -> web.Response:
+        problems = await reload()
+        return _text(HTTPStatus.INTERNAL_SERVER_ERROR, "\n".join(problems)) if problems else _text(HTTPStatus.OK, "reloaded")
+
+    return {("GET", "/sessions"): sessions, ("POST", "/-/drain"): start_drain, ("POST", "/-/reload"): take_settings}
 
 
 async def _in_slices(parts: Iterator[bytes]) -> bytes:

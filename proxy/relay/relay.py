@@ -46,6 +46,7 @@ from proxy.telemetry.history import History
 from proxy.telemetry.ledger import Ledger
 from proxy.telemetry.traces import Passage, Tracing, ids
 
+Correlation = Mapping[str, Sequence[str]]
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 TOO_MANY: Final = {Rule.CONNECTION_RATE: "sidecar_rate_limited", Rule.CONCURRENCY: "sidecar_concurrency_limited"}
@@ -61,7 +62,7 @@ class Relay:
     ledger: Ledger
     dialer: Dialer
     sampler: Sampler
-    correlation: Mapping[str, Sequence[str]]
+    correlation: Correlation
     most: int | None = None
     ready_seconds: float = READY_SECONDS
     history: History = field(default_factory=History)
@@ -76,10 +77,11 @@ class Relay:
     crowd: Crowd = field(default_factory=lambda: Crowd(secrets.token_bytes(32)))
     on_idle: Callable[[], None] | None = None
 
-    def handler(self, door: Door) -> Handler:
-        """What answers the requests of one listener."""
+    def handler(self, of: Callable[[], Door]) -> Handler:
+        """What answers the requests of one listener. `of` gives its door as it is when a request comes."""
 
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            door = of()
             if request.method == "GET" and is_upgrade(request):
                 return self.reject("sidecar_bad_request") if request.can_read_body else self._admit(door, request)
             if is_plain(request):
@@ -164,7 +166,8 @@ class Relay:
         self.ledger.started(session)
         session.watch.ready_seconds = self.ready_seconds
         delayed = partial(self.ledger.policy_delay, door.vendor.name)
-        call = Call(session, self._over, self._look, self.turns, Guard(door.policy, self.room, delayed), trace)
+        over = partial(self._over, correlation=self.correlation)
+        call = Call(session, over, self._look, self.turns, Guard(door.policy, self.room, delayed), trace)
         self.calls.add(call)
         try:
             refusal = self._begin(door, request, call, route)
@@ -247,18 +250,18 @@ class Relay:
             log.noticed(fact, at - session.started_at, **_named(session), listener=session.listener, vendor=session.vendor,
                         endpoint=session.endpoint, connection_id=shown.id(session.connection_id), req_id=shown.id(session.req_id))
 
-    def _over(self, call: Call) -> None:
+    def _over(self, call: Call, correlation: Correlation) -> None:
         """The one way out of every session. Its numbers stand still from here on; the report waits for its turn."""
         self.sampler.remove(call)
         self.crowd.left(call.session.company)
         ended_at = monotonic()
-        self.turns.add(lambda: self._report(call, ended_at))
+        self.turns.add(lambda: self._report(call, ended_at, correlation))
 
-    def _report(self, call: Call, ended_at: float) -> None:
+    def _report(self, call: Call, ended_at: float, correlation: Correlation) -> None:
         session = call.session
         self.calls.discard(call)
         try:
-            report = report_of(session, ended_at, self.correlation)
+            report = report_of(session, ended_at, correlation)
         except Exception as error:
             log.state("report_failed", logging.ERROR, error=error, **_named(session))
             report = _poor_report(session)

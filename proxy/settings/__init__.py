@@ -4,6 +4,7 @@ Owns what an operator writes and every word about what is wrong with it. Everyth
 It must not know telemetry, the relay or any vendor by name.
 """
 
+from proxy.settings.again import Place, compared, places
 from proxy.settings.load import FILE_VARIABLE, Overrides, check, load, load_known
 from proxy.settings.model import Listener, Settings
 from proxy.settings.problems import ConfigError, Problem
@@ -17,13 +18,16 @@ __all__ = [
     "FILE_VARIABLE",
     "Listener",
     "Overrides",
+    "Place",
     "Problem",
     "Settings",
     "check",
+    "compared",
     "load",
     "load_all",
     "load_common",
     "load_known",
     "load_profile",
     "packaged",
+    "places",
 ]

@@ -108,6 +108,8 @@ METRICS: Final = (
     _counter("inspection_errors", "", "vendor where", "Faults while looking into what passed. The session went on."),
     _counter("sessions_uninspected", "", "vendor", "Sessions that ended with their inspection lost: relayed blind, at least in part."),
     _counter("telemetry_dropped", "", "signal", "Spans and log lines that were lost, because nobody took them in time."),
+    _gauge("config_last_reload_successful", "", "", "1 if the settings were good when they were last read, else 0."),
+    _gauge("config_last_reload_timestamp_seconds", "seconds", "", "When the settings that new sessions get were read, in Unix time."),
     _gauge("build_info", "", "version", "Always 1; the version that runs."),
     _gauge("error_info", "", "vendor code category owner retry", "Always 1; one for each known error, as its rule has it."),
 )

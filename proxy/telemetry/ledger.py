@@ -10,7 +10,8 @@ else it is logged, added to `slips` and otherwise ignored, since no call may end
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Mapping
+import time
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Protocol, TypeVar
 
 from proxy.core.policy import Policy
@@ -100,27 +101,41 @@ class Ledger:
         self.uninspected: dict[tuple[str], int] = {}
         self.error_info: dict[tuple[str, ...], int] = {}
         self.lag = Histogram(LAG_SECONDS)
+        self.foresee(listeners, common, policies or {})
+
+    def foresee(self, listeners: Mapping[str, Profile], common: Common, policies: Mapping[str, Policy]) -> None:
+        """These are the listeners from now on. What is new of them is there at 0; what was counted of others stays."""
+        self.error_info = {}
         for listener, profile in listeners.items():
-            self._foresee(listener, profile, common, (policies or {}).get(listener, known.OBSERVING))
+            self._foresee(listener, profile, common, policies.get(listener, known.OBSERVING))
+        self.settings_read(good=True)
+
+    def settings_read(self, good: bool) -> None:
+        """The settings were read, and taken if they are good."""
+        self.settings_good = good
+        if good:
+            self.settings_at = time.time()
 
     def _foresee(self, listener: str, profile: Profile, common: Common, policy: Policy) -> None:
-        vendor = profile.vendor
-        self.finished[listener, vendor] = Carried()
-        self.uninspected[(vendor,)] = 0
-        for endpoint in profile.endpoints:
+        vendor, endpoints = profile.vendor, tuple(profile.endpoints)
+        _made(self.finished, (listener, vendor), Carried)
+        for endpoint in endpoints:
             self.tables(listener, vendor, endpoint)
-            self.started_total[listener, vendor, endpoint] = self.active[listener, vendor, endpoint] = 0
-            self.ended_total.update({(listener, vendor, endpoint, *end): 0 for end in known.ENDS})
-        self.errors.update({(listener, vendor, *labels): 0 for labels in known.errors(profile, common, policy)})
-        self.warnings.update({(listener, vendor, code): 0 for code in known.warnings(profile)})
-        self.stalls.update({(vendor, kind): 0 for kind in STALLS})
-        self.claims.update({(vendor, check, result): 0 for check in known.checks(profile) for result in RESULTS.values()})
-        self.requests.update({(listener, vendor, status): 0 for status in known.status_classes(profile)})
-        self.request_errors.update({(vendor, *labels): 0 for labels in known.request_errors(profile, common)})
-        self.inspection_errors.update({(vendor, where): 0 for where in INSPECTED})
+        places = [(listener, vendor, endpoint) for endpoint in endpoints]
+        _at_0(self.uninspected, [(vendor,)])
+        _at_0(self.started_total, places)
+        _at_0(self.active, places)
+        _at_0(self.ended_total, ((*place, *end) for place in places for end in known.ENDS))
+        _at_0(self.errors, ((listener, vendor, *labels) for labels in known.errors(profile, common, policy)))
+        _at_0(self.warnings, ((listener, vendor, code) for code in known.warnings(profile)))
+        _at_0(self.stalls, ((vendor, kind) for kind in STALLS))
+        _at_0(self.claims, ((vendor, check, result) for check in known.checks(profile) for result in RESULTS.values()))
+        _at_0(self.requests, ((listener, vendor, status) for status in known.status_classes(profile)))
+        _at_0(self.request_errors, ((vendor, *labels) for labels in known.request_errors(profile, common)))
+        _at_0(self.inspection_errors, ((vendor, where) for where in INSPECTED))
+        _at_0(self.actions, ((vendor, *labels) for labels in known.actions(profile, policy)))
+        _at_0(self.shadows, ((vendor, *labels) for labels in known.shadows(profile, policy)))
         self.error_info.update({(vendor, *meaning): 1 for meaning in known.meanings(profile, common)})
-        self.actions.update({(vendor, *labels): 0 for labels in known.actions(profile, policy)})
-        self.shadows.update({(vendor, *labels): 0 for labels in known.shadows(profile, policy)})
         for stage in DIAL_STAGES:
             _made(self.dials, (vendor, stage), lambda: Histogram(DIAL_SECONDS))
         for outcome in known.TIMED_OUTCOMES:
@@ -223,6 +238,11 @@ class Ledger:
 
 def _count(table: dict[K, int], key: K, times: int = 1) -> None:
     table[key] = table.get(key, 0) + times
+
+
+def _at_0(table: dict[K, int], keys: Iterable[K]) -> None:
+    for key in keys:
+        table.setdefault(key, 0)
 
 
 def _made(table: dict[K, V], key: K, make: Callable[[], V]) -> V:

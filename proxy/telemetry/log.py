@@ -192,7 +192,11 @@ def dropped() -> int:
 def setup(level: str, fd: int = 1) -> Handle:
     """Sends all logging, other libraries' included, to the descriptor as JSON. `level` as in the settings. Close the handle at exit."""
     handle = Handle(fd)
-    root = logging.getLogger()
-    root.addHandler(handle)
-    root.setLevel(level.upper())
+    logging.getLogger().addHandler(handle)
+    set_level(level)
     return handle
+
+
+def set_level(name: str) -> None:
+    """From here on; `name` as in the settings."""
+    logging.getLogger().setLevel(name.upper())

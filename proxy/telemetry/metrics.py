@@ -64,6 +64,8 @@ class Metrics:
             "inspection_errors_total": book.inspection_errors.items(),
             "sessions_uninspected_total": book.uninspected.items(),
             "telemetry_dropped_total": [((signal,), self._dropped[signal]() if signal in self._dropped else 0) for signal in SIGNALS],
+            "config_last_reload_successful": [((), int(book.settings_good))],
+            "config_last_reload_timestamp_seconds": [((), book.settings_at)],
             "build_info": [((self._version,), 1)],
             "error_info": book.error_info.items(),
             **_traffic(sums.carried),

@@ -74,7 +74,7 @@ def test_sessions(loop: str) -> None:
     ("metrics", b"GET /", 404), ("metrics", b"GET /sessions", 404), ("metrics", b"POST /metrics", 405), ("metrics", b"HEAD /metrics", 200),
     ("metrics", b"GET /metrics/", 404), ("admin", b"GET /metrics", 404), ("admin", b"GET /-/drain", 405),
     ("admin", b"DELETE /sessions", 405),
-    ("admin", b"POST /-/reload", 404), ("admin", b"HEAD /-/drain", 405),
+    ("admin", b"GET /-/reload", 405), ("metrics", b"POST /-/reload", 404), ("admin", b"HEAD /-/drain", 405),
 ])
 def test_what_is_not_there(loop: str, port: str, line: bytes, status: int) -> None:
     async def main() -> None:

@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 import termios
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -95,7 +96,7 @@ def test_reading_that_aiohttp_has_stopped(loop: str, options: dict[str, Any], mo
     """Both ways it stops once enough has come after a head that nobody has taken up: we make it wait for that."""
     admitted, dialled = Relay.handler, Dialer.dial
 
-    def handler(relay: Relay, door: Door) -> Handler:
+    def handler(relay: Relay, door: Callable[[], Door]) -> Handler:
         handle = admitted(relay, door)
 
         async def later(request: web.BaseRequest) -> web.StreamResponse:

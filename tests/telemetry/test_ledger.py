@@ -213,7 +213,7 @@ def test_each_listener_foresees_its_own_policy() -> None:
     timed["endpoints"]["v1"]["audio"]["formats"] = {"linear16": "pcm_s16le"}
     acme, other = Profile.model_validate(timed), Profile.model_validate(timed | {"vendor": "other"})
     book = Ledger({"one": acme, "two": other}, COMMON, {"two": Policy(mode=Mode.ENFORCE)}, strict=True)
-    assert book.actions == {("other", "pace", "delayed"): 0}
+    assert book.actions == {("other", "pace", "delayed"): 0, ("other", "pace", "split"): 0}
     assert ("acme", "pace", "rejected") in book.shadows
     assert ("other", "pace", "rejected") not in book.shadows
 
@@ -233,3 +233,31 @@ def test_listeners_of_one_vendor_share_what_is_the_vendors() -> None:
     assert book.tables("one", "acme", "v1") is not tables
     assert len(book.dials) == 4
     assert set(book.finished) == {("one", "acme"), ("two", "acme")}
+
+
+def test_settings_that_are_read_again_keep_what_was_counted() -> None:
+    """What is new is there at 0; what is gone is no known error any more."""
+    book, session = ledger(), FakeSession()
+    book.started(session)
+    other = profile().model_copy(update={"vendor": "other"})
+    tables, read_at = book.tables("main", "acme", "v1"), book.settings_at
+    book.foresee({"main": profile(), "new": other}, COMMON, {})
+    assert book.started_total["main", "acme", "v1"] == book.active["main", "acme", "v1"] == 1
+    assert book.started_total["new", "other", "v1"] == 0
+    assert book.tables("main", "acme", "v1") is tables
+    assert {vendor for vendor, *_ in book.error_info} == {"acme", "other"}
+    book.foresee({"new": other}, COMMON, {})
+    assert {vendor for vendor, *_ in book.error_info} == {"other"}
+    book.ended(session, report())
+    assert (book.active["main", "acme", "v1"], book.slips) == (0, 0)
+    assert book.settings_at >= read_at
+
+
+def test_whether_settings_were_good() -> None:
+    book = ledger()
+    since = book.settings_at
+    assert (book.settings_good, since > 0) == (True, True)
+    book.settings_read(good=False)
+    assert (book.settings_good, book.settings_at) == (False, since)
+    book.settings_read(good=True)
+    assert book.settings_good

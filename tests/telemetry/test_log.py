@@ -232,3 +232,12 @@ def test_a_fact_of_an_open_session(out: Out) -> None:
     (line,) = out.lines()
     assert (line["event"], line["level"], line["fact"], line["seconds"]) == ("noticed", "info", "vendor_silent", 12.346)
     assert (line["session_id"], line["connection_id"]) == ("7f9c24e8-3b12-4a5d-9c11-0a8e5a0f1b22", None)
+
+
+def test_a_level_that_changes(out: Out) -> None:
+    log.state("before")
+    log.set_level("warning")
+    log.state("left_out")
+    log.set_level("info")
+    log.state("after")
+    assert [line["event"] for line in out.lines()] == ["before", "after"]
