@@ -175,7 +175,7 @@ def overview() -> Json:
          ("Errors", 8, (_owners(scope), _errors(scope, ("vendor", "code", "owner", "retry"), 16))),
          ("Latency", 8, (*_latencies(scope),)), ("Audio", 8, (*_audio_by_vendor(scope),)),
          ("Policy and evidence", 8, (*_policy(scope, 6), _stalls(scope, "vendor, ", "{{vendor}} ", 6), _contradicted(scope))),
-         ("Sidecar", 7, (*_sidecar(scope, 8),))))
+         ("Sidecar", 7, (*_sidecar(scope, 6),))))
 
 
 def _variables() -> Iterator[Json]:
@@ -235,6 +235,10 @@ def _sidecar(scope: Scope, width: int) -> Iterator[Panel]:
     yield Panel("timeseries", "The sidecar's own faults",
                 "Faults while looking into what passed, sessions relayed blind, requests refused, spans and log lines lost, a minute.",
                 "cpm", tuple(Query(scope.a_minute("", name), legend) for name, legend in faults), width, links=TO_RUNBOOKS)
+    yield _stat("Reloads that failed", "Sidecars that run on older settings than those in their files: the newer ones were refused.",
+                f"sum(1 - {scope.of('config_last_reload_successful')})", warn=1)
+    yield Panel("stat", "Settings read", "How long ago the settings in use were read, where that was longest ago.", "s",
+                (Query(f"max(time() - {scope.of('config_last_reload_timestamp_seconds')})", "Settings read", instant=True),), 3, decimals=0)
 
 
 def vendor() -> Json:
