@@ -58,7 +58,7 @@ def test_upgrades_and_other_requests_have_routes_of_their_own() -> None:
 
     def names(path: str) -> tuple[str | None, str | None]:
         upgrade, plain = vendor.route(path), vendor.route(path, "http")
-        return upgrade and upgrade.name, plain and plain.name
+        return upgrade.name if upgrade else None, plain.name if plain else None
 
     assert [names(path) for path in ("/v1/listen", "/v1/auth/grant/x", "/v1/x", "/v2")] == [
         ("socket", "rest"), (None, "grant"), (None, "rest"), (None, None)]

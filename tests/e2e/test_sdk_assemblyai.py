@@ -63,7 +63,7 @@ def test_a_good_call(place: Place, wording: str, compression: bool) -> None:
         ("key", {"fault": "3005_session_cancelled", "fault_after": 1.6}, "3005_session_cancelled", "vendor"),
         ("key", {"fault": "3008_session_expired", "fault_after": 1.6}, "3008_session_expired", "unknown"),  # far too early
         ("key", {"fault": "3006_inactivity", "fault_after": 1.6}, "3006_inactivity", "vendor"),  # it had got audio all along
-        ("key", {"fault": "3007_input_duration", "fault_after": 1.6}, "3007_input_duration", "vendor"),  # no chunk was too short or too long
+        ("key", {"fault": "3007_input_duration", "fault_after": 1.6}, "3007_input_duration", "vendor"),  # no chunk was at fault
         ("key", {"fault": "close-1012", "fault_after": 1.6}, "1012_restart", "vendor"),
     ],
     ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else None,
