@@ -45,7 +45,7 @@ class Metrics(Section):
 
 class Admin(Section):
     listen: Loopback = Address("127.0.0.1", 9465)
-    """Serves /sessions and takes POST /-/drain. Loopback always."""
+    """Serves /sessions and takes POST /-/drain and POST /-/reload. Loopback always."""
 
 
 class Tls(Section):
@@ -150,7 +150,7 @@ class Drain(Section):
     accept_seconds: Annotated[Seconds, Field(ge=0)] = 5
     """Not ready any more, but still accepting, until the balancers have noticed."""
     grace_seconds: Annotated[Seconds, Field(ge=0)] = 20
-    """For open sessions to end by themselves."""
+    """For open sessions to end by themselves; then they are ended in their vendor's own way, which takes up to 5 seconds more."""
 
 
 class Log(Section):

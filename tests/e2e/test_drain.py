@@ -1,0 +1,73 @@
+"""`earwitness run` that ends while calls are open: what vendors, clients and the log get of it."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosedError
+
+from proxy.simulators import AssemblyAISimulator
+from tests.aio import run
+from tests.e2e.process import earwitness, page
+from tests.e2e.test_run import begun, listener
+from tests.simulators.calls import KEY, V3
+
+CALLS = 20
+
+
+async def closed(line: ClientConnection) -> tuple[list[dict[str, Any]], ConnectionClosedError]:
+    """What still came, and how it ended."""
+    heard = []
+    try:
+        while True:
+            heard.append(json.loads(await line.recv()))
+    except ConnectionClosedError as error:
+        return heard, error
+
+
+def test_what_outlasts_the_grace_is_ended_the_vendors_way(tmp_path: Path) -> None:
+    """By the page, and then by itself: every vendor was told, every client may try again, every call has its report."""
+    async def main() -> None:
+        async with AssemblyAISimulator() as simulator:
+            with earwitness(tmp_path, "run", drain={"accept_seconds": 0, "grace_seconds": 0.1},
+                            listeners=[listener("assemblyai", simulator)]) as process:
+                at = await process.ready()
+                lines = [await begun(at["assemblyai"]) for _ in range(CALLS)]
+                assert (await page(at["admin"], "/-/drain", "POST"))[0] == 202
+                for line in lines:
+                    heard, error = await closed(line)
+                    assert [message["type"] for message in heard] == ["Termination"]
+                    assert error.rcvd is not None
+                    assert (error.rcvd.code, error.rcvd.reason) == (1012, "earwitness: draining")
+                assert await process.ended() == 0
+                ends = process.lines("session_end")
+                assert [(end["outcome"], end["owner"], end["initiated_by"]) for end in ends] == [("drained", "sidecar", "sidecar")] * CALLS
+                assert {end["session_id"] for end in ends} == {line["session_id"] for line in process.lines("session_open")}
+                assert process.lines()[-1]["event"] == "stopped"
+            assert process.err == ""
+
+    run(main())
+
+
+def test_calls_are_taken_while_balancers_do_not_know_yet(tmp_path: Path) -> None:
+    """Not ready, and serving. The call that came then has its time, too; with the last one gone it is over."""
+    async def main() -> None:
+        async with AssemblyAISimulator() as simulator:
+            with earwitness(tmp_path, "run", drain={"accept_seconds": 2, "grace_seconds": 600},
+                            listeners=[listener("assemblyai", simulator)]) as process:
+                at = await process.ready()
+                process.signal(signal.SIGTERM)
+                await process.said("draining")
+                assert (await page(at["metrics"], "/-/ready"))[0] == 503
+                async with connect(f"ws://{at['assemblyai']}{V3}", additional_headers=KEY, compression=None, proxy=None) as line:
+                    assert json.loads(await line.recv())["type"] == "Begin"
+                    await line.send('{"type":"Terminate"}')
+                    assert json.loads(await line.recv())["type"] == "Termination"
+                assert await process.ended() == 0
+                assert [end["outcome"] for end in process.lines("session_end")] == ["ok"]
+
+    run(main())
