@@ -184,8 +184,7 @@ def test_a_client_that_leaves_in_the_middle_of_a_refusal_was_refused() -> None:
 
 def test_a_drained_session() -> None:
     play = Play(V1).opened().speaks(1.0)
-    play.session.ending.drained = True
-    play.session.ending.ended(SIDECAR)
+    play.session.drained()
     verdict = play.lost(Side.VENDOR).end().verdict
     assert (verdict.outcome, verdict.code, verdict.owner) == (Outcome.DRAINED, "sidecar_draining", Owner.SIDECAR)
     assert verdict.initiated_by is verdict.ended_by is SIDECAR
@@ -193,9 +192,17 @@ def test_a_drained_session() -> None:
 
 def test_draining_does_not_hide_what_had_ended_it_before() -> None:
     play = error(Play(V1).opened()).vendor_closes(1011)
-    play.session.ending.drained = True
-    play.session.ending.ended(SIDECAR)
+    play.session.drained()
     assert play.end().verdict.code == "NO_SPEECH"
+
+
+def test_draining_does_not_take_the_end_from_a_client_that_left() -> None:
+    """It did not let us speak for it: nobody may say that we did."""
+    play = Play(V1).opened().speaks(1.0).client_closes(1000)
+    play.session.drained()
+    verdict = play.end().verdict
+    assert (verdict.outcome, verdict.ended_by) == (Outcome.ABANDONED, Side.CLIENT)
+    assert verdict.hint == LEFT_OPEN
 
 
 def test_without_a_vendor_it_is_our_own() -> None:

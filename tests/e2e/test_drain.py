@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 
-from proxy.simulators import AssemblyAISimulator
+from proxy.simulators import SIMULATORS, AssemblyAISimulator
 from tests.aio import run
 from tests.e2e.process import earwitness, page
+from tests.e2e.rig import AUDIO, sidecar, upstream
 from tests.e2e.test_run import begun, listener
+from tests.relay.peers import until
+from tests.sdks import assemblyai_async, deepgram_v1_async
 from tests.simulators.calls import KEY, V3
 
-CALLS = 20
+CALLS: Final = 20
+PACED: Final = {"rules": {"pace": {"mode": "enforce", "rate": 1.0, "lead_seconds": 0.3}}}
+"""The call lasts as long as its audio, however fast the SDK is given it."""
 
 
 async def closed(line: ClientConnection) -> tuple[list[dict[str, Any]], ConnectionClosedError]:
@@ -69,5 +76,24 @@ def test_calls_are_taken_while_balancers_do_not_know_yet(tmp_path: Path) -> None
                     assert json.loads(await line.recv())["type"] == "Termination"
                 assert await process.ended() == 0
                 assert [end["outcome"] for end in process.lines("session_end")] == ["ok"]
+
+    run(main())
+
+
+@pytest.mark.parametrize(("vendor", "place"), [("deepgram", deepgram_v1_async), ("assemblyai", assemblyai_async)])
+def test_an_sdk_can_tell_that_it_may_try_again(vendor: str, place: Any) -> None:
+    """No end that went well, and the reason."""
+    async def main() -> None:
+        async with SIMULATORS[vendor](strict=False) as simulator:
+            paced = {"vendor": vendor, "upstream": upstream(simulator), "policy": PACED}
+            async with sidecar(paced, drain={"accept_seconds": 0, "grace_seconds": 0}) as beside:
+                call = asyncio.create_task(place(beside.url(vendor), AUDIO))
+                await until(lambda: any(one.session.audio.read > 0 for one in beside.app.relay.calls))
+                beside.app.drain()
+                outcome = await call
+                assert outcome.error is not None
+                assert "1012" in outcome.error
+                assert (await beside.reports.next()).verdict.outcome == "drained"
+                await beside.app.drained.wait()
 
     run(main())
