@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -260,6 +261,12 @@ def test_a_drain_ends_what_waits(loop: str, options: dict[str, Any]) -> None:
 
 
 # Bounds
+
+
+def test_the_bounds_are_those_that_are_documented() -> None:
+    told = " ".join((Path(__file__).parents[2] / "config" / "README.md").read_text().split())
+    assert f"Up to {core.HELD_SECONDS:.0f} s of audio and {core.HELD_BYTES >> 20} MiB a session, {module.HELD_BYTES >> 20} MiB a process" in told
+    assert f"a close, or a hang-up, {core.CLOSE_SECONDS:.0f} s after it came at the latest" in told
 
 
 def test_a_full_gate_stops_reading_and_loses_nothing(loop: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
