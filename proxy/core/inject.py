@@ -6,6 +6,7 @@ elsewhere (standin); nothing here knows time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Literal
 
 from proxy.core.frames import BrokenError, Cutter, Frame, head
@@ -56,11 +57,15 @@ def before_close(data: bytes) -> tuple[bytes, bytes]:
 
 
 class UpToClose:
-    """The last of a stream that stands between two messages: whole frames go on, its close and what follows do not."""
+    """The last of a stream that stands between two messages: whole frames go on, its close and what follows do not.
 
-    __slots__ = ("_cutter", "_open", "_over")
+    Nor do texts that `says_goodbye`.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_cutter", "_open", "_over", "_says_goodbye")
+
+    def __init__(self, says_goodbye: Callable[[bytes], bool]) -> None:
+        self._says_goodbye = says_goodbye
         self._cutter = Cutter()
         self._open = False  # a message has begun to go on, and not ended
         self._over = False
@@ -79,7 +84,7 @@ class UpToClose:
             self._cutter.add(data)
             while not self._over and (frame := self._cutter.next(LARGEST_LAST)) is not None:
                 self._over = frame.opcode == OP_CLOSE
-                if not self._over:
+                if not (self._over or (frame.first == WHOLE_TEXT and self._says_goodbye(frame.payload))):
                     out += (frame.head, frame.payload)
                     self._count(frame)
         except BrokenError:

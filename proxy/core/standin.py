@@ -41,6 +41,12 @@ def lacks_end(known: Known) -> bool:
             and ending.vendor_close is None and ending.told_close is None and ending.ended_by in (Side.UNKNOWN, Side.CLIENT))
 
 
+def says_goodbye(known: Known, text: bytes) -> bool:
+    """Whether the vendor tells by it that the session ended well."""
+    found = known.spec.server.read(text) if known.spec is not None else None
+    return found is not None and found[0].role == "end"
+
+
 def session_limit(known: Known, rule: SessionDuration) -> float | None:
     """Seconds from the 101 after which the session is ended; None where nothing limits it."""
     longest = longest_session(known)

@@ -21,7 +21,7 @@ from typing import Final
 from proxy.core.inject import NORMAL, POLICY_VIOLATION, SERVICE_RESTART, UpToClose, before_close, close_frame, said, text_frame
 from proxy.core.policy import Action, Policy, Rule
 from proxy.core.session import Session
-from proxy.core.standin import KeepAlives, is_open, lacks_end, may_speak, session_limit
+from proxy.core.standin import KeepAlives, is_open, lacks_end, may_speak, says_goodbye, session_limit
 from proxy.core.verdict import Noticed, Transport
 from proxy.relay.splice import Splice
 
@@ -174,7 +174,7 @@ class StandIn:
         words = b""
         if session.from_vendor.scanner.takes_a_message:
             words = close_frame(SERVICE_RESTART, DRAINING, b"")
-            self._to_client = UpToClose()
+            self._to_client = UpToClose(partial(says_goodbye, session))
             splice.vendor.through(self._to_client.feed)
         else:
             splice.vendor.stop_writing()  # what was cut stays cut, and nothing can be said after it

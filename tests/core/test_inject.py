@@ -62,8 +62,8 @@ def test_up_to_a_close_whole_frames_go_on() -> None:
     """However they are cut; after the close nothing does."""
     text, ping, bye = frame(TEXT, b"\x88\x00"), frame(9, b"x"), close(1000)
     for size in (1, 2, 3, 1000):
-        tail, out = UpToClose(), b""
-        data = text + ping + text + bye + text
+        tail, out = UpToClose(lambda text: text == b"bye"), b""
+        data = text + frame(TEXT, b"bye") + ping + text + bye + text
         for at in range(0, len(data), size):
             out += tail.feed(data[at : at + size])
         assert out == text + ping + text
@@ -72,7 +72,7 @@ def test_up_to_a_close_whole_frames_go_on() -> None:
 
 
 def test_up_to_a_close_knows_an_open_message() -> None:
-    tail, begun, more = UpToClose(), frame(TEXT, b"a", fin=False), frame(0, b"b")
+    tail, begun, more = UpToClose(lambda text: text == b"bye"), frame(TEXT, b"a", fin=False), frame(0, b"b")
     assert tail.feed(begun + frame(9) + more[:1]) == begun + frame(9)
     assert not tail.takes_a_message
     assert tail.feed(more[1:]) == more
@@ -80,7 +80,7 @@ def test_up_to_a_close_knows_an_open_message() -> None:
 
 
 def test_what_is_no_frame_goes_nowhere() -> None:
-    tail, text = UpToClose(), frame(TEXT, b"a")
+    tail, text = UpToClose(lambda text: text == b"bye"), frame(TEXT, b"a")
     assert tail.feed(text + b"\xff\xff" + text) == text
     assert tail.feed(text) == b""
     assert tail.takes_a_message

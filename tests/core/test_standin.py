@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from proxy.core.policy import SessionDuration
-from proxy.core.standin import HEARD_SECONDS, KeepAlives, is_open, lacks_end, may_speak, session_limit
+from proxy.core.standin import HEARD_SECONDS, KeepAlives, is_open, lacks_end, may_speak, says_goodbye, session_limit
 from proxy.core.verdict import Side
 
 from .caller import Call, assemblyai, deepgram, nextevi
@@ -122,3 +122,15 @@ def test_the_limit_is_the_operators_else_a_little_less_than_the_vendors() -> Non
     assert session_limit(call.play.session, SessionDuration()) == pytest.approx(10800 * 0.98)
     assert session_limit(call.play.session, SessionDuration(seconds=60)) == 60
     assert session_limit(deepgram().play.session, SessionDuration()) is None
+
+
+def test_what_tells_that_a_session_ended_well() -> None:
+    """Typed from the wire pages."""
+    for call, text in (
+        (assemblyai(), b'{"type":"Termination","audio_duration_seconds":2}'), (deepgram(), b'{"type":"Metadata","duration":1.0}'),
+    ):
+        session = call.play.session
+        assert says_goodbye(session, text)
+        for other in (b'{"type":"Results"}', b'{"type":"Turn"}', b"", b"[]", b"\xff"):
+            assert not says_goodbye(session, other)
+    assert not says_goodbye(Play("/nowhere").session, b'{"type":"Metadata"}')

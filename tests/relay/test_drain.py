@@ -54,7 +54,7 @@ async def is_drained(relay: Rig, by: Side = Side.SIDECAR) -> None:
 
 @pytest.mark.parametrize("gate", [False, True])
 def test_each_side_is_told_in_its_own_way(loop: str, options: dict[str, Any], gate: bool) -> None:
-    """The vendor its end message, the client the last results and 1012; the vendor's own 1000 does not reach it."""
+    """The vendor its end message, the client the last results and 1012; the vendor's own goodbye and 1000 do not reach it."""
     async def main() -> None:
         listener = {**options.get("listener", {}), "policy": policy("enforce" if gate else "observe")}
         async with draining({**options, "listener": listener}) as relay:
@@ -63,7 +63,7 @@ def test_each_side_is_told_in_its_own_way(loop: str, options: dict[str, Any], ga
             assert await read_frame(vendor) == (0x81, END, True)
             await client.send(audio(0.1) * 3)  # goes nowhere any more
             await vendor.send(RESULT + GOODBYE + close(1000))
-            assert await client.exactly(len(RESULT + GOODBYE)) == RESULT + GOODBYE
+            assert await client.exactly(len(RESULT)) == RESULT
             assert await read_frame(client) == DRAINING
             assert await read_frame(vendor) == BYE
             vendor.writer.close()
@@ -106,7 +106,6 @@ def test_a_client_with_tls_reads_why(loop: str, secure: dict[str, Any], pair: Pa
             await vendor.send(GOODBYE + close(1000))
             vendor.writer.close()
             await client.send(audio(1.0) * 5)
-            assert await client.exactly(len(GOODBYE)) == GOODBYE
             assert await read_frame(client) == DRAINING
             client.writer.close()
             await is_drained(relay)
