@@ -45,7 +45,7 @@ def groups(numbers: Numbers) -> dict[str, list[Alert]]:
         "operator": _operator(recurring),
         "client": [*_client(recurring), _never_speak(numbers["never_speak"]), _abandoned(numbers["abandoned"])],
         "sidecar": [_down(numbers["down"], numbers["targets"]), _instance_down(numbers["instance_down"], numbers["targets"]),
-                    _bypassed(numbers["bypassed"], numbers["targets"]), _loop_lag(numbers["loop_lag"]),
+                    _bypassed(numbers["bypassed"], numbers["targets"]), _loop_lag(numbers["loop_lag"]), _reload(numbers["reload"]),
                     _inspection(numbers["inspection"]), _uninspected(numbers["uninspected"]),
                     _unclassified(numbers["unclassified"]), _contradictions(numbers["contradictions"])],
     }
@@ -310,6 +310,14 @@ def _loop_lag(n: Numbers) -> Alert:
         "EarwitnessEventLoopLag", f"{late} > {n['share']}", n["for"],
         "The process is late to everything: it has too much to do, or too little CPU.",
         f"{SHARE} of the ticks of {{{{ $labels.instance }}}} in {window} came more than {n['seconds']} s late.", SIDECAR,
+    )
+
+
+def _reload(n: Numbers) -> Alert:
+    return Alert(
+        "EarwitnessReloadFailed", "earwitness_config_last_reload_successful == 0", n["for"],
+        "The last settings that were to be read again were refused: the ones before them are in force.",
+        "{{ $labels.instance }} goes on with the settings that it had; its log says file, line and path of every mistake.", SIDECAR,
     )
 
 
