@@ -5,7 +5,7 @@ PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 .venv/bin/
 INPUTS := pyproject.toml constraints.txt
 FUZZ_SECONDS ?= 600
 
-.PHONY: help setup test lint fuzz demo bench clean
+.PHONY: help setup test lint fuzz soak demo bench clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -23,6 +23,9 @@ lint: setup  ## ruff and mypy
 fuzz: .venv/.for-fuzz  ## the property tests alone, for long, then calls of any bytes (FUZZ_SECONDS=600)
 	HYPOTHESIS_PROFILE=deep .venv/bin/python -m pytest -m hypothesis --timeout=3600 -o faulthandler_timeout=0
 	.venv/bin/python -m tests.fuzz -max_total_time=$(FUZZ_SECONDS)
+
+soak: setup  ## healthy calls for long, under the alert rules: none may fire (SOAK=minutes)
+	.venv/bin/python -m tests.soak $(SOAK)
 
 demo: .venv/.for-use  ## the main job, on simulated vendors
 	.venv/bin/earwitness demo
