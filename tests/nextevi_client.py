@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, files
+from importlib.metadata import files
 from types import ModuleType
 from typing import Any, Final
 from unittest.mock import patch
@@ -69,14 +69,6 @@ class Frame:
 
 class NoConnectionError(Exception):
     """What the client raises if it cannot connect."""
-
-
-def installed() -> bool:
-    """Whether the plugin is there: `make setup` installs it, without the packages that it asks for."""
-    try:
-        return bool(files("livekit-plugins-nextevi"))
-    except PackageNotFoundError:
-        return False
 
 
 @contextmanager

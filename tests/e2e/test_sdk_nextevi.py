@@ -12,15 +12,15 @@ from proxy.core.verdict import Side
 from proxy.simulators.nextevi import MISSING_CONFIG, NextEVISimulator
 from tests.aio import run
 from tests.e2e.rig import AUDIO, Compared, Place, compare, sidecar, upstream
-from tests.nextevi_client import VOICE_RATE, at_24k, installed, nextevi_documented, nextevi_livekit
+from tests.nextevi_client import VOICE_RATE, at_24k, nextevi_documented, nextevi_livekit
 
 SAID = ["good morning this is", "the harbour office"]
 KEY = "oak_0123456789"
 
-livekit = pytest.param(
-    nextevi_livekit, id="livekit", marks=pytest.mark.skipif(not installed(), reason="livekit-plugins-nextevi is installed by `make setup`")
-)
-everywhere = pytest.mark.parametrize("place", [livekit, pytest.param(nextevi_documented, id="documented")])
+everywhere = pytest.mark.parametrize("place", [
+    pytest.param(nextevi_livekit, id="livekit"),  # installed by `make setup`; without it these fail
+    pytest.param(nextevi_documented, id="documented"),
+])
 
 
 def compared(place: Place, key: str = KEY, query: dict[str, Any] | None = None, **options: Any) -> Compared:
