@@ -235,6 +235,8 @@ def _sidecar(scope: Scope, width: int) -> Iterator[Panel]:
     yield Panel("timeseries", "The sidecar's own faults",
                 "Faults while looking into what passed, sessions relayed blind, requests refused, spans and log lines lost, a minute.",
                 "cpm", tuple(Query(scope.a_minute("", name), legend) for name, legend in faults), width, links=TO_RUNBOOKS)
+    yield _stat("Overloaded", "Sidecars that cannot keep up: new sessions are relayed blind there, or refused.",
+                f"sum({scope.of('overloaded')})", warn=1)
     yield _stat("Reloads that failed", "Sidecars that run on older settings than those in their files: the newer ones were refused.",
                 f"sum(1 - {scope.of('config_last_reload_successful')})", warn=1)
     yield Panel("stat", "Settings read", "How long ago the settings in use were read, where that was longest ago.", "s",

@@ -23,6 +23,7 @@ from proxy.core.profile import Profile
 from proxy.core.redact import redact
 from proxy.core.vendor import Vendor
 from proxy.relay.call import Door
+from proxy.relay.capacity import Capacity
 from proxy.relay.dialer import Dialer, Upstream
 from proxy.relay.pages import admin_pages, metrics_pages
 from proxy.relay.relay import Correlation, Relay
@@ -57,11 +58,13 @@ class App:
         self._reread = reread or (lambda: settings)
         self.ledger = Ledger(_profiles(settings), settings.catalogue.common, _policies(settings))
         head = Head(settings.limits.header_bytes, settings.limits.headers)
-        self.sampler = Sampler(self.ledger.loop_lag)
+        self.capacity = Capacity(settings.limits.overload == "refuse", settings.limits.memory_bytes)
+        self.sampler = Sampler(self._lagged)
         self.dialer = Dialer(self.ledger.dialled, head, settings.timeouts.dial)
         self.tracing = tracing(build())
         self.relay = Relay(self.ledger, self.dialer, self.sampler, _correlation(settings), settings.limits.sessions,
-                           settings.timeouts.ready, tracing=self.tracing, progress_seconds=settings.log.progress_seconds)
+                           settings.timeouts.ready, tracing=self.tracing, progress_seconds=settings.log.progress_seconds,
+                           capacity=self.capacity)
         self.servers = Servers(self.relay, head, settings.timeouts.handshake)
         self.vendors = _vendors(settings)
         self._doors: dict[Place, Door] = {}
@@ -85,7 +88,13 @@ class App:
         dropped = {"traces": lambda: self.tracing.dropped, "logs": log.dropped}
         pages = metrics_pages(Metrics(self.ledger, build(), dropped).parts, self.relay)
         await self.servers.pages("metrics", settings.metrics.listen.host, settings.metrics.listen.port, pages)
+        self.capacity.start()
         self.sampler.start()
+
+    def _lagged(self, seconds: float) -> None:
+        self.capacity.tick(seconds)
+        self.ledger.loop_lag(seconds)
+        self.ledger.overloaded = self.capacity.overloaded
 
     def _door(self, place: Place) -> Door:
         return self._doors[place]
@@ -134,6 +143,7 @@ class App:
         relay = self.relay
         relay.correlation, relay.most = _correlation(settings), settings.limits.sessions
         relay.ready_seconds, relay.progress_seconds = settings.timeouts.ready, settings.log.progress_seconds
+        self.capacity.refuses, self.capacity.memory_bytes = settings.limits.overload == "refuse", settings.limits.memory_bytes
         for place, bound in self._bound.items():
             bound.name, bound.acceptor.tls = doors[place].name, tls[place]
 
@@ -156,6 +166,7 @@ class App:
         """Ends whatever is left, with its report."""
         await self.servers.stop()
         self.sampler.stop()
+        self.capacity.stop()
         await self.dialer.close()
         await self.tracing.close()
 

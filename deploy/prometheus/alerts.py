@@ -45,7 +45,8 @@ def groups(numbers: Numbers) -> dict[str, list[Alert]]:
         "operator": _operator(recurring),
         "client": [*_client(recurring), _never_speak(numbers["never_speak"]), _abandoned(numbers["abandoned"])],
         "sidecar": [_down(numbers["down"], numbers["targets"]), _instance_down(numbers["instance_down"], numbers["targets"]),
-                    _bypassed(numbers["bypassed"], numbers["targets"]), _loop_lag(numbers["loop_lag"]), _reload(numbers["reload"]),
+                    _bypassed(numbers["bypassed"], numbers["targets"]), _loop_lag(numbers["loop_lag"]),
+                    _overloaded(numbers["overloaded"]), _reload(numbers["reload"]),
                     _inspection(numbers["inspection"]), _uninspected(numbers["uninspected"]),
                     _unclassified(numbers["unclassified"]), _contradictions(numbers["contradictions"])],
     }
@@ -310,6 +311,14 @@ def _loop_lag(n: Numbers) -> Alert:
         "EarwitnessEventLoopLag", f"{late} > {n['share']}", n["for"],
         "The process is late to everything: it has too much to do, or too little CPU.",
         f"{SHARE} of the ticks of {{{{ $labels.instance }}}} in {window} came more than {n['seconds']} s late.", SIDECAR,
+    )
+
+
+def _overloaded(n: Numbers) -> Alert:
+    return Alert(
+        "EarwitnessOverloaded", f"max_over_time(earwitness_overloaded[{n['window']}]) > 0", n["for"],
+        "The process cannot keep up: new sessions are relayed blind, or refused.",
+        "{{ $labels.instance }} had more to do than it can keep up with.", SIDECAR,
     )
 
 

@@ -35,8 +35,11 @@ OWN: Final = {
         503, Category.LOCAL_LIMIT, "The time was over before this call's turn to dial: too many connections to the vendor were being made. "
         "Either none of them gets through (see the other errors), or too many calls came at once."),
     "sidecar_out_of_resources": Own(
-        503, Category.LOCAL_LIMIT, "No file descriptor, memory or local port was left for the connection to the vendor. "
+        503, Category.LOCAL_LIMIT, "No file descriptor, memory or local port was left for one more call. "
         "A call needs two descriptors: raise the limit (ulimit -n), or run more sidecars."),
+    "sidecar_overloaded": Own(
+        503, Category.LOCAL_LIMIT, "The process has more to do than it can keep up with, and is to refuse new sessions then "
+        "(limits.overload). Give it more CPU, or run more of them.", retry_after=5),
     "sidecar_draining": Own(
         503, Category.LOCAL_LIMIT, "The sidecar is shutting down: it takes no new sessions and ends the last open ones."),
     "sidecar_bad_upstream": Own(502, Category.NETWORK, "What answered speaks no HTTP/1.1, or upgraded wrongly: check the upstream."),

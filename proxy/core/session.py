@@ -127,6 +127,10 @@ class Session(Known):
     def uninspected(self) -> None:
         """Inspection of this session has failed: it goes on blind."""
         self.failed = True
+        self.unwatched()
+
+    def unwatched(self) -> None:
+        """It goes on blind, by no fault in it: from its beginning, where the process is overloaded."""
         self.from_client.stop()
         self.from_vendor.stop()
         self.blind(Side.CLIENT)

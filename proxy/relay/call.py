@@ -22,11 +22,12 @@ from proxy.core.own import OWN
 from proxy.core.policy import Policy
 from proxy.core.session import Session
 from proxy.core.vendor import Vendor
-from proxy.core.verdict import Category, Side, Transport
+from proxy.core.verdict import Category, Inspection, Side, Transport
 from proxy.relay.answers import failed_dial
 from proxy.relay.bodies import LOOKED_AT, beginning
 from proxy.relay.dialer import Answer, Dialer, DialError, Upstream
 from proxy.relay.guard import Guard
+from proxy.relay.harmless import harmless
 from proxy.relay.heads import lower, refusal_head, switching_head, upgrades
 from proxy.relay.splice import FLUSH_SECONDS, Splice, how_lost
 from proxy.relay.standin import StandIn
@@ -181,7 +182,7 @@ class Call:
             self._open(answer, headers)
         elif answer.status == 101:
             answer.wire.close()
-            self.session.refused(101, headers, b"", monotonic())
+            harmless(self.session.refused, 101, headers, b"", monotonic())
             self._write(failed_dial(None, "sidecar_bad_upstream"))
         else:
             await self._pass_on(answer, headers)
@@ -189,11 +190,11 @@ class Call:
     def _unanswered(self, error: DialError) -> None:
         code = error.code or "sidecar_internal"
         if error.how is not None:
-            self.session.dial_failed(error.how)
+            harmless(self.session.dial_failed, error.how)
         elif OWN[code].category is Category.LOCAL_LIMIT:
             self.session.refused_here(code)
         else:
-            self.session.misanswered(code)
+            harmless(self.session.misanswered, code)
         self._write(failed_dial(error.how, error.code))
 
     def _ran(self, task: asyncio.Task[None]) -> None:
@@ -212,7 +213,7 @@ class Call:
     def _client_gone(self, how: Transport) -> None:
         if self._splice is None and self._task is not None and not self._task.done():
             if not self._answered:  # most clients leave as soon as they have read a refusal's status
-                self.session.client_left(how)
+                harmless(self.session.client_left, how)
             self._task.cancel()
 
     async def _pass_on(self, answer: Answer, headers: dict[str, str]) -> None:
@@ -232,7 +233,8 @@ class Call:
             pass  # the body was cut; what there was of it has gone on
         finally:
             answer.wire.close()
-            self.session.refused(answer.status, headers, beginning(bytes(kept), headers.get("content-encoding", "")), monotonic())
+            looked_at = beginning(bytes(kept), headers.get("content-encoding", ""))
+            harmless(self.session.refused, answer.status, headers, looked_at, monotonic())
 
     def _open(self, answer: Answer, headers: dict[str, str]) -> None:
         client, session = self._client, self.session
@@ -244,6 +246,8 @@ class Call:
         keeper = self.guard.over(session, headers)
         leg = self.guard.leg(session, keeper)
         splice = Splice(self, session.from_client.feed, session.from_vendor.feed, self._turns, leg)
+        if session.inspection is Inspection.LOST:
+            splice.blind()
         if keeper is not None:
             keeper.join(splice)
             self._keeper = keeper
@@ -270,9 +274,9 @@ class Call:
     def leg_ended(self, side: Side, how: Transport) -> None:
         if side is Side.VENDOR:
             self._measure(0.0)  # while the socket can still be asked
-        self.session.lost(side, how)
+        harmless(self.session.lost, side, how)
         if self._keeper is not None:
-            (self._keeper.vendor_left if side is Side.VENDOR else self._keeper.client_left)()
+            harmless(self._keeper.vendor_left if side is Side.VENDOR else self._keeper.client_left)
 
     def inspection_failed(self) -> None:
         self.session.uninspected()

@@ -22,6 +22,7 @@ from aiohttp import StreamReader
 from yarl import URL
 
 from proxy.core.verdict import Transport
+from proxy.relay.harmless import harmless
 from proxy.relay.names import Names
 from proxy.relay.takeover import Connector, Head, Wire
 
@@ -88,7 +89,7 @@ class Dialer:
         self._names = Names()
         self._connector = Connector(self._names)
         self._attentive = Connector(self._names, attentive=True)
-        self._observe = observe
+        self._observe: Callable[[str, str, float], None] = lambda vendor, stage, seconds: harmless(observe, vendor, stage, seconds)
         self.limits = limits
         self.seconds = seconds
         self._places: defaultdict[URL, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(IN_PROGRESS))

@@ -15,7 +15,7 @@ from proxy.core.gate import Gate, gate_for
 from proxy.core.meter import Meter
 from proxy.core.policy import Policy, Rule, bounds
 from proxy.core.session import Session
-from proxy.core.verdict import Side
+from proxy.core.verdict import Inspection, Side
 from proxy.relay.gated import GatedLeg, Room
 from proxy.relay.splice import Leg, Look, Splice
 from proxy.relay.standin import StandIn
@@ -38,7 +38,7 @@ class Guard:
 
         Never raises: what it cannot do is not done, and counted.
         """
-        if not self.acts:
+        if not self.acts or session.inspection is Inspection.LOST:  # blind from its beginning: nobody would know what to do
             return None
         try:
             keeper = StandIn(session, self.policy)

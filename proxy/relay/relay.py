@@ -6,6 +6,7 @@ there, once. Knows nothing of how bytes cross.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
@@ -22,7 +23,7 @@ from proxy.core.crowd import Crowd, credential_of
 from proxy.core.exchange import Exchange
 from proxy.core.known import UNKNOWN_ENDPOINT
 from proxy.core.own import own_meaning
-from proxy.core.policy import Action, Policy, Rule, bounds
+from proxy.core.policy import Action, Rule, bounds
 from proxy.core.profile import Route
 from proxy.core.report import Report, utc
 from proxy.core.reporting import correlated, report_of
@@ -33,10 +34,12 @@ from proxy.core.verdict import Inspection, Outcome, Phase, Verdict
 from proxy.core.watch import READY_SECONDS
 from proxy.relay.answers import response
 from proxy.relay.call import Call, Door
+from proxy.relay.capacity import Capacity
 from proxy.relay.dialer import Dialer
 from proxy.relay.forward import STALL_SECONDS, Forward
 from proxy.relay.gated import Room
 from proxy.relay.guard import Guard
+from proxy.relay.harmless import harmless
 from proxy.relay.heads import BadHeadError, lower, plain_head, request_head
 from proxy.relay.sampler import Sampler
 from proxy.relay.takeover import is_plain, is_tunnel, is_upgrade, take_client
@@ -44,7 +47,7 @@ from proxy.relay.turns import Turns
 from proxy.telemetry import log
 from proxy.telemetry.history import History
 from proxy.telemetry.ledger import Ledger
-from proxy.telemetry.traces import Passage, Tracing, ids
+from proxy.telemetry.traces import Passage, Trace, Tracing, ids
 
 Correlation = Mapping[str, Sequence[str]]
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -73,6 +76,7 @@ class Relay:
     ready: bool = True
     draining: bool = False  # takes no new calls
     turns: Turns = field(default_factory=Turns)
+    capacity: Capacity = field(default_factory=Capacity)
     room: Room = field(default_factory=Room)
     crowd: Crowd = field(default_factory=lambda: Crowd(secrets.token_bytes(32)))
     on_idle: Callable[[], None] | None = None
@@ -109,7 +113,7 @@ class Relay:
         finally:
             self.sampler.remove(forward)
             self.forwards.discard(forward)
-            verdict = self._count(door, forward, request, passage)
+            verdict = harmless(self._judged, door, forward, request, passage)
             passage.over(forward.status, own or forward.status, verdict)
             self._perhaps_idle()
 
@@ -117,8 +121,9 @@ class Relay:
                       passage: Passage) -> web.StreamResponse:
         if route is None:
             return forward.refuse("sidecar_not_found")
-        if self.draining:
-            return forward.refuse("sidecar_draining")
+        refusal = "sidecar_draining" if self.draining else self.capacity.refusal(request.transport)
+        if refusal is not None:
+            return forward.refuse(refusal)
         upstream = door.upstreams[route.name]
         passage.dialling(str(upstream.origin))
         try:
@@ -129,8 +134,8 @@ class Relay:
             log.state("internal", logging.ERROR, error=error, listener=door.name, **ids(passage.context))
             return forward.refuse("sidecar_internal")
 
-    def _count(self, door: Door, forward: Forward, request: web.BaseRequest, passage: Passage) -> Verdict | None:
-        """Of an exchange that is over: gives the verdict, if it failed. Never raises."""
+    def _judged(self, door: Door, forward: Forward, request: web.BaseRequest, passage: Passage) -> Verdict | None:
+        """Counts an exchange that is over, and gives the verdict, if it failed."""
         vendor, status = door.vendor.name, forward.status
         self.ledger.http_request(door.name, vendor, "none" if status is None else f"{min(status // 100, 5)}xx")
         asked = Request.of(request.raw_path, lower(request.raw_headers))
@@ -162,8 +167,8 @@ class Relay:
         endpoint = door.vendor.endpoints[route.endpoint] if route and route.endpoint else None
         tables = self.ledger.tables(door.name, door.vendor.name, endpoint.name if endpoint else UNKNOWN_ENDPOINT)
         session = Session(str(uuid.uuid4()), door.name, door.vendor, endpoint, asked, tables, monotonic(), time.time())
-        trace = self.tracing.session(session, route.path if route else None)
-        self.ledger.started(session)
+        trace = harmless(self.tracing.session, session, route.path if route else None) or Trace()
+        harmless(self.ledger.started, session)
         session.watch.ready_seconds = self.ready_seconds
         delayed = partial(self.ledger.policy_delay, door.vendor.name)
         over = partial(self._over, correlation=self.correlation)
@@ -188,33 +193,36 @@ class Relay:
             head = request_head(request.raw_path, request.raw_headers, upstream.host)
         except BadHeadError:
             return "sidecar_bad_request"
-        refusal = self._refusal()
+        refusal = self._refusal(request.transport)
         if refusal is not None:
             return refusal
         session = call.session
-        places = session.spec.spec.credentials if session.spec is not None else ()
-        session.company = self.crowd.came(door.name, credential_of(places, session.request), session.started_at)
-        refusal = self._too_many(door.policy, session)
+        if self.capacity.blinds:
+            session.unwatched()
+        refusal = harmless(self._too_many, door, session)
         if refusal is not None:
             return refusal
-        self._say_open(session)
+        harmless(self._say_open, session)
         taken = take_client(request, call.waiting)
         if taken is None:
             call.nobody()
         else:
             self.sampler.add(call)
-            call.trace.dialling(str(upstream.origin))
+            harmless(call.trace.dialling, str(upstream.origin))
             call.start(taken, self.dialer, upstream, head)
         return None
 
-    def _refusal(self) -> str | None:
+    def _refusal(self, client: asyncio.BaseTransport | None) -> str | None:
         if self.draining:
             return "sidecar_draining"
-        return "sidecar_too_many_sessions" if self.most is not None and len(self.calls) > self.most else None
+        if self.most is not None and len(self.calls) > self.most:
+            return "sidecar_too_many_sessions"
+        return self.capacity.refusal(client)
 
-    def _too_many(self, policy: Policy, session: Session) -> str | None:
-        """The code of our own refusal, where the policy lets no more sessions of this credential through."""
-        company = session.company
+    def _too_many(self, door: Door, session: Session) -> str | None:
+        """Counts the session in. The code of our own refusal, where the policy lets no more of this credential through."""
+        policy, places = door.policy, session.spec.spec.credentials if session.spec is not None else ()
+        company = session.company = self.crowd.came(door.name, credential_of(places, session.request), session.started_at)
         if company is None or session.spec is None:
             return None
         numbers = bounds(policy.rules, session.spec.spec.limits)
@@ -253,7 +261,7 @@ class Relay:
     def _over(self, call: Call, correlation: Correlation) -> None:
         """The one way out of every session. Its numbers stand still from here on; the report waits for its turn."""
         self.sampler.remove(call)
-        self.crowd.left(call.session.company)
+        harmless(self.crowd.left, call.session.company)
         ended_at = monotonic()
         self.turns.add(lambda: self._report(call, ended_at, correlation))
 
@@ -263,21 +271,26 @@ class Relay:
         try:
             report = report_of(session, ended_at, correlation)
         except Exception as error:
-            log.state("report_failed", logging.ERROR, error=error, **_named(session))
+            harmless(log.state, "report_failed", logging.ERROR, error=error, **_named(session))
             report = _poor_report(session)
+        harmless(self._noticed, session)
+        harmless(self._count, call, report, ended_at)
+        harmless(self.history.add, report)
+        harmless(call.trace.over, session, report, call.told)
+        harmless(log.session_end, report)
+        self._perhaps_idle()
+
+    def _count(self, call: Call, report: Report, ended_at: float) -> None:
+        """Of a session that is over. First that it is: whatever else fails, started less active is ended."""
+        session = call.session
+        self.ledger.ended(session, report, session.trace.mark, ended_at)
         if session.failed:
             self.ledger.inspection_error(session.vendor, "session")
         if session.gate_failed or (session.gate is not None and session.gate.off):
             self.ledger.inspection_error(session.vendor, "gate")
-        self._count_policy(call, report)
-        self._noticed(session)
         for code, times in session.warnings.items():
             self.ledger.warned(session.listener, session.vendor, code, times)
-        self.ledger.ended(session, report, session.trace.mark, ended_at)
-        self.history.add(report)
-        call.trace.over(session, report, call.told)
-        log.session_end(report)
-        self._perhaps_idle()
+        self._count_policy(call, report)
 
     def _count_policy(self, call: Call, report: Report) -> None:
         """What the policy did to a session that is over, and what it would have done."""

@@ -189,9 +189,13 @@ class Splice:
         """Bytes that wait in here, toward the vendor and toward the client."""
         return tuple(0 if leg.ended else leg.transport.get_write_buffer_size() for leg in (self.vendor, self.client))  # type: ignore[return-value]
 
-    def fail(self) -> None:
+    def blind(self) -> None:
+        """Nobody looks at what crosses from now on."""
         self.client.blind()
         self.vendor.blind()
+
+    def fail(self) -> None:
+        self.blind()
         self.watch.inspection_failed()
 
     def look_at_sockets(self) -> None:

@@ -19,6 +19,7 @@ from proxy.settings.values import Address, CaFile, File, Listen, Loopback, Origi
 
 Seconds = Annotated[float, Field(strict=True, allow_inf_nan=False, le=3600)]
 Count = Annotated[int, Field(strict=True, le=2**31)]
+Bytes = Annotated[int, Field(strict=True, le=2**50)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 OfPolicy = Annotated[Policy, BeforeValidator(without_nulls)]
@@ -138,6 +139,11 @@ class Timeouts(Section):
 class Limits(Section):
     sessions: Annotated[Count, Field(ge=1)] | None = None
     """Sessions at once; further ones are refused. None: no limit."""
+    overload: Literal["blind", "refuse"] = "blind"
+    """What becomes of new sessions while the process cannot keep up. blind: they are relayed and not looked into, as befits a sidecar,
+    beside which there is no other. refuse: they get 503 with Retry-After, as befits a gateway behind a balancer."""
+    memory_bytes: Annotated[Bytes, Field(ge=64 * 1024 * 1024)] | None = None
+    """Of the whole process; at nine tenths of it no more sessions are taken. None: what the container may have, if that is bounded."""
     header_bytes: Annotated[Count, Field(ge=1024, le=1024 * 1024)] = 65536
     """Of a request line, a status line, or one header, both ways."""
     headers: Annotated[Count, Field(ge=1, le=10_000)] = 256

@@ -103,6 +103,7 @@ METRICS: Final = (
                "Not observed where the vendor gives none, nor for interim results within 0.5 s of the one before."),
     _counter("results", "", "vendor endpoint kind", "Results that the vendor sent."),
     _histogram("event_loop_lag_seconds", "seconds", "", tally.LAG_SECONDS, "How late a regular tick of the event loop came."),
+    _gauge("overloaded", "", "", "1 while the process cannot keep up: new sessions are relayed blind, or refused (limits.overload)."),
     _gauge("buffered_bytes", "bytes", "direction", "Bytes that wait in the buffers of open sessions."),
     _gauge("undelivered_seconds", "seconds", "vendor", "Audio of open sessions that was written and is not yet acknowledged."),
     _counter("inspection_errors", "", "vendor where", "Faults while looking into what passed. The session went on."),

@@ -55,6 +55,8 @@ EVENTS: Final = (
     Event("ready", "info", "All listeners are bound.", ("listeners", "version")),
     Event("reloaded", "info", "The settings were read again, and are good: new sessions get them.", ("listeners",)),
     Event("reload_failed", "error", "The settings were read again, and cannot be used: those from before stay.", ("problems", "error")),
+    Event("overloaded", "warning", "For seconds the process could not keep up: from here on new sessions are relayed blind, or refused."),
+    Event("overload_over", "info", "It keeps up again."),
     Event("draining", "info", "The process begins to end.", ("open_sessions",)),
     Event("stopped", "info", "It has ended."),
     Event("traces_off", "error", "The OTEL_* variables ask for what there is not: nothing is traced.", ("error",)),

@@ -101,6 +101,7 @@ class Ledger:
         self.uninspected: dict[tuple[str], int] = {}
         self.error_info: dict[tuple[str, ...], int] = {}
         self.lag = Histogram(LAG_SECONDS)
+        self.overloaded = False
         self.foresee(listeners, common, policies or {})
 
     def foresee(self, listeners: Mapping[str, Profile], common: Common, policies: Mapping[str, Policy]) -> None:

@@ -58,6 +58,7 @@ class Metrics:
             "dial_seconds": book.dials.items(),
             "session_seconds": book.durations.items(),
             "event_loop_lag_seconds": [((), book.lag)],
+            "overloaded": [((), int(book.overloaded))],
             "buffered_bytes": [((direction,), waiting) for direction, waiting in zip(DIRECTIONS, sums.buffered, strict=True)],
             "audio_lead_seconds": sums.lead.items(),
             "undelivered_seconds": sums.undelivered.items(),

@@ -130,7 +130,7 @@ def test_every_key_has_a_default_but_a_listeners_vendor(folder: Path) -> None:
         "correlation": {"headers": [], "query": []},
         "upstream_proxy": None,
         "timeouts": {"handshake": 10, "dial": 10, "ready": 30},
-        "limits": {"sessions": None, "header_bytes": 65536, "headers": 256},
+        "limits": {"sessions": None, "overload": "blind", "memory_bytes": None, "header_bytes": 65536, "headers": 256},
         "drain": {"accept_seconds": 5, "grace_seconds": 20},
         "log": {"level": "info", "progress_seconds": 300},
     }

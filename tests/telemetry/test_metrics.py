@@ -20,8 +20,8 @@ from .fakes import COMMON, FakeSession, profile, report, rule
 
 CONFIG = Path(__file__).parents[2] / "config"
 PROFILES = sorted((CONFIG / "vendors").glob("*.yaml"))
-PROCESS_WIDE = ("earwitness_requests_rejected_", "earwitness_event_loop_lag_", "earwitness_buffered_", "earwitness_build_",
-                "earwitness_config_", "earwitness_telemetry_")
+PROCESS_WIDE = ("earwitness_requests_rejected_", "earwitness_event_loop_lag_", "earwitness_overloaded", "earwitness_buffered_",
+                "earwitness_build_", "earwitness_config_", "earwitness_telemetry_")
 
 
 def read(metrics: Metrics) -> dict[str, float]:
