@@ -36,6 +36,8 @@ from proxy.telemetry.ledger import Ledger
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.tracing import tracing
 
+CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""Of listeners with TLS 1.2: those with forward secrecy and authenticated encryption. TLS 1.3 has no others."""
 GC_THRESHOLD: Final = (2_000, 10, 10)
 
 
@@ -81,9 +83,9 @@ class App:
         for place, listener in places(settings).items():
             handle = self.relay.handler(partial(self._door, place))
             self._bound[place] = await self.servers.listen(listener.name, listener.listen.host, listener.listen.port, handle,
-                                                           listener_tls(listener))
+                                                           listener_tls(listener), listener.allow.clients)
         admin = admin_pages(self.relay, self.drain, self.reload)
-        await self.servers.pages("admin", settings.admin.listen.host, settings.admin.listen.port, admin)
+        await self.servers.pages("admin", settings.admin.listen.host, settings.admin.listen.port, admin, private=True)
         # The probe answers last, so that ready means all of it.
         dropped = {"traces": lambda: self.tracing.dropped, "logs": log.dropped}
         pages = metrics_pages(Metrics(self.ledger, build(), dropped).parts, self.relay)
@@ -144,8 +146,9 @@ class App:
         relay.correlation, relay.most = _correlation(settings), settings.limits.sessions
         relay.ready_seconds, relay.progress_seconds = settings.timeouts.ready, settings.log.progress_seconds
         self.capacity.refuses, self.capacity.memory_bytes = settings.limits.overload == "refuse", settings.limits.memory_bytes
-        for place, bound in self._bound.items():
-            bound.name, bound.acceptor.tls = doors[place].name, tls[place]
+        for place, listener in places(settings).items():
+            bound = self._bound[place]
+            bound.name, bound.acceptor.tls, bound.acceptor.clients = listener.name, tls[place], listener.allow.clients
 
     def drain(self, at_once: bool = False) -> None:
         """Begins to end; a second time, or `at_once`, ends without waiting for anybody."""
@@ -205,7 +208,10 @@ def _doors(settings: Settings, vendors: dict[str, Vendor]) -> dict[Place, Door]:
 def _door(settings: Settings, listener: Listener, vendor: Vendor) -> Door:
     tls = upstream_tls(listener)
     upstreams = {route: Upstream.of(url, tls, settings.upstream_proxy) for route, url in listener.upstream.items()}
-    return Door(listener.name, vendor, upstreams, listener.policy)
+    allow = listener.allow
+    lent = allow.origins is None and listener.upstream_tls.cert is not None
+    origins = () if lent else allow.origins and tuple(map(str.lower, allow.origins))
+    return Door(listener.name, vendor, upstreams, listener.policy, allow.paths, origins)
 
 
 def upstream_tls(listener: Listener) -> ssl.SSLContext | None:
@@ -214,6 +220,7 @@ def upstream_tls(listener: Listener) -> ssl.SSLContext | None:
         return None
     tls = listener.upstream_tls
     context = ssl.create_default_context(cafile=tls.ca)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     if tls.cert is not None:
         context.load_cert_chain(tls.cert, tls.key)
     context.set_alpn_protocols(["http/1.1"])
@@ -225,6 +232,9 @@ def listener_tls(listener: Listener) -> ssl.SSLContext | None:
     if listener.tls.cert is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
+    context.options |= ssl.OP_NO_RENEGOTIATION
     context.load_cert_chain(listener.tls.cert, listener.tls.key)
     context.set_alpn_protocols(["http/1.1"])
     return context

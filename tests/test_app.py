@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import warnings
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from proxy.app import App, build, listener_tls, run_on, running, upstream_tls
 from proxy.relay.server import BindError
 from proxy.settings import Overrides, Settings, load
-from tests.aio import run, tls_pair
+from tests.aio import LOOPS, run, tls_pair
 
 ANYWHERE = "127.0.0.1:0"
 
@@ -84,6 +85,41 @@ def test_own_certificates(tmp_path: Path) -> None:
     assert context is not None
     assert len(context.get_ca_certs()) == 1, "the operator's bundle stands instead of the system's"
     assert listener_tls(one) is not None
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_listener_takes_no_tls_of_yesterday(tmp_path: Path, loop: str) -> None:
+    cert, key = tls_pair(tmp_path)
+    (one,) = listener(tmp_path, tls=f"{{cert: {cert}, key: {key}}}").listeners
+    ours = listener_tls(one)
+    assert ours is not None
+    assert ours.options & ssl.OP_NO_RENEGOTIATION
+    assert ours.options & ssl.OP_NO_COMPRESSION
+
+    def theirs(version: ssl.TLSVersion, ciphers: str) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=cert)
+        context.minimum_version = context.maximum_version = version
+        context.set_ciphers(f"{ciphers}:@SECLEVEL=0")
+        return context
+
+    async def main() -> None:
+        server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0, ssl=ours)
+        port = server.sockets[0].getsockname()[1]
+        new = [(ssl.TLSVersion.TLSv1_3, "ALL"), (ssl.TLSVersion.TLSv1_2, "ECDHE+AESGCM"), (ssl.TLSVersion.TLSv1_2, "ALL")]
+        for version, ciphers in new:
+            _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=theirs(version, ciphers), server_hostname="localhost")
+            assert "-CBC" not in writer.get_extra_info("cipher")[0]
+            writer.close()
+        old = [(ssl.TLSVersion.TLSv1_2, ciphers) for ciphers in ("ECDHE+AES:!AESGCM", "DHE", "RSA+AESGCM")]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of asking for what is old
+            old += [(ssl.TLSVersion.TLSv1_1, "ALL"), (ssl.TLSVersion.TLSv1, "ALL")]
+            for version, ciphers in old:
+                with pytest.raises((ssl.SSLError, ConnectionError)):
+                    await asyncio.open_connection("127.0.0.1", port, ssl=theirs(version, ciphers), server_hostname="localhost")
+        server.close()
+
+    run(main(), loop)
 
 
 def test_loops_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

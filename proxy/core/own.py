@@ -26,6 +26,8 @@ class Own:
 
 OWN: Final = {
     "sidecar_not_found": Own(404, Category.INVALID_REQUEST, "The vendor has no such path here: check the URL that the SDK was given."),
+    "sidecar_not_allowed": Own(
+        403, Category.PERMISSION, "The listener's allow in the settings lets no such path through, or no such web page."),
     "sidecar_bad_request": Own(400, Category.PROTOCOL, "The request is not HTTP/1.1 as RFC 9112 has it."),
     "sidecar_upgrade_required": Own(426, Category.PROTOCOL, "This path takes WebSocket upgrades only."),
     "sidecar_request_stalled": Own(

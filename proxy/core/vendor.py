@@ -1,7 +1,7 @@
 """One vendor, ready for use: its profile with everything compiled that sessions share.
 
 Made once when the settings are loaded. Finds the route of a request and what the request declares; holds no session's
-state. Also the place where paths are compared, so that nothing but this decides where a request may go.
+state. Nothing but this decides where a request may go.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 from proxy.core.audio import UNTIMED, WIDTHS, AudioFormat
 from proxy.core.classify import Classifier
 from proxy.core.inspect import inspector
+from proxy.core.paths import hides, is_under, path_of
 from proxy.core.placeholders import Placeholders
 from proxy.core.private import Private, private
 from proxy.core.profile import Declared, Endpoint, Profile, Route
@@ -118,17 +119,11 @@ class Vendor:
 
     def route(self, raw_path: str, kind: Literal["websocket", "http"] = "websocket") -> Route | None:
         """The route of this kind with the longest prefix of whole segments; None without one, or where the path hides its way."""
-        path = raw_path.partition("?")[0]
-        if not path.startswith("/") or _hides(path):
+        path = path_of(raw_path)
+        if not path.startswith("/") or hides(path):
             return None
-        fits = [r for r in self.profile.routes if r.kind == kind and (path == r.path or path.startswith(r.path.rstrip("/") + "/"))]
+        fits = [r for r in self.profile.routes if r.kind == kind and is_under(path, r.path)]
         return max(fits, key=lambda r: len(r.path), default=None)
-
-
-def _hides(path: str) -> bool:
-    """Dot segments, plain or escaped, and back slashes: another server might read another path out of them."""
-    lowered = path.lower().replace("%2e", ".").replace("%2f", "/").replace("%5c", "\\")
-    return "\\" in lowered or any(segment in (".", "..") for segment in lowered.split("/"))
 
 
 def _positive(value: str | None) -> int | None:

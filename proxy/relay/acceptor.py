@@ -11,7 +11,11 @@ import errno
 import socket
 import ssl
 from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
+
+Clients = tuple[IPv4Network | IPv6Network, ...] | None
+"""From where connections are taken; None: from everywhere."""
 
 BACKLOG: Final = 4096
 OUT_OF_FILES_SECONDS: Final = 0.1
@@ -57,16 +61,17 @@ def _listening(family: int, address: tuple[object, ...]) -> socket.socket:
 class Acceptor:
     """Serves bound sockets with protocols of one factory, over TLS where a context is given.
 
-    `rejected` is told why a connection came to nothing: `tls`, or `timeout` after `handshake_seconds`. One that its client gave
-    up is not told of.
+    `rejected` is told why a connection came to nothing: `address` where it is none of `clients`, `tls`, or `timeout` after
+    `handshake_seconds`. One that its client gave up is not told of.
     """
 
     def __init__(self, sockets: list[socket.socket], factory: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None,
-                 rejected: Callable[[str], None] = lambda reason: None, handshake_seconds: float = 10.0) -> None:
+                 rejected: Callable[[str], None] = lambda reason: None, handshake_seconds: float = 10.0,
+                 clients: Clients = None) -> None:
         self._factory = factory
         self._handshake_seconds = handshake_seconds
         self._rejected = rejected
-        self.tls = tls  # for connections from here on
+        self.tls, self.clients = tls, clients  # for connections from here on
         self._beginning: set[asyncio.Task[None]] = set()
         self._accepting: list[asyncio.Task[None]] = []
         for sock in sockets:
@@ -79,14 +84,21 @@ class Acceptor:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                connection, _ = await loop.sock_accept(sock)
+                connection, address = await loop.sock_accept(sock)
             except OSError:  # out of descriptors, or a connection that was gone again
                 await asyncio.sleep(OUT_OF_FILES_SECONDS)
                 continue
-            task = loop.create_task(self._begin(connection))
-            self._beginning.add(task)
-            task.add_done_callback(self._beginning.discard)
+            if self._takes(address[0]):
+                task = loop.create_task(self._begin(connection))
+                self._beginning.add(task)
+                task.add_done_callback(self._beginning.discard)
+            else:
+                connection.close()
+                self._rejected("address")
             await asyncio.sleep(0)
+
+    def _takes(self, host: str) -> bool:
+        return self.clients is None or any(ip_address(host) in network for network in self.clients)
 
     async def _begin(self, connection: socket.socket) -> None:
         limit = self._handshake_seconds if self.tls else None

@@ -11,7 +11,7 @@ session's business (core), how bytes cross the splice's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
@@ -19,6 +19,7 @@ from typing import Final
 import aiohttp
 
 from proxy.core.own import OWN
+from proxy.core.paths import is_under, path_of
 from proxy.core.policy import Policy
 from proxy.core.session import Session
 from proxy.core.vendor import Vendor
@@ -44,12 +45,20 @@ BODY_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """One listener, ready: its name, its vendor, where each route leads, and what is done about its clients' traffic."""
+    """One listener, ready: its name, its vendor, where each route leads, what is let through, what is done about its traffic."""
 
     name: str
     vendor: Vendor
     upstreams: dict[str, Upstream]
     policy: Policy = field(default_factory=Policy)
+    paths: tuple[str, ...] | None = None  # what may be asked for; None: all that the vendor has a route for
+    origins: tuple[str, ...] | None = None  # of web pages that may ask; None: all
+
+    def allows(self, target: str, headers: Mapping[str, str]) -> bool:
+        """Whether the operator lets such a request through. Header names in lower case."""
+        path, page = path_of(target), headers.get("origin")
+        return ((self.paths is None or any(is_under(path, prefix) for prefix in self.paths))
+                and (self.origins is None or page is None or page.lower() in self.origins))
 
 
 class Waiting(asyncio.Protocol):

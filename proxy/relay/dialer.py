@@ -23,6 +23,7 @@ from yarl import URL
 
 from proxy.core.verdict import Transport
 from proxy.relay.harmless import harmless
+from proxy.relay.heads import check_answer
 from proxy.relay.names import Names
 from proxy.relay.takeover import Connector, Head, Wire
 
@@ -143,6 +144,7 @@ class Dialer:
         try:
             wire.ask(head, self.limits)
             message, body = await wire.answer()
+            check_answer(message.code, message.reason, message.raw_headers)
         except BaseException:
             wire.close()
             raise

@@ -23,7 +23,7 @@ from proxy.core.verdict import Side, Transport
 from proxy.relay.answers import no_answer, response
 from proxy.relay.bodies import LOOKED_AT, beginning
 from proxy.relay.dialer import FOREIGN, Dialer, DialError, Upstream, cause_of
-from proxy.relay.heads import lower, plain_answer_head
+from proxy.relay.heads import check_answer, lower, plain_answer_head
 from proxy.relay.splice import reset_on_close
 from proxy.relay.takeover import Asker, ClientLeftError, Wire
 from proxy.relay.tcpinfo import LEFT, state_of
@@ -178,6 +178,7 @@ class Forward:
     async def _download(self, wire: Wire, message: RawResponseMessage, body: StreamReader) -> web.StreamResponse:
         if message.code == 101:
             raise ValueError("nobody asked for an upgrade")
+        check_answer(message.code, message.reason, message.raw_headers)
         self.status = message.code
         headers = lower(message.raw_headers)
         empty = self._request.method == "HEAD" or message.code in _NO_BODY

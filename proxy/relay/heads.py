@@ -70,6 +70,14 @@ def origin_form(target: str) -> str:
     return path if path.startswith("/") else "/" + path
 
 
+def check_answer(status: int, reason: str, headers: RawHeaders) -> None:
+    """Raises BadHeadError for an answer of the vendor's that no client should be given: parsers take more than HTTP has."""
+    if status < 100:
+        raise BadHeadError("the status is none")
+    if _breaks(reason.encode("utf-8", "surrogateescape")) or any(_breaks(name) or _breaks(value) for name, value in headers):
+        raise BadHeadError("a line of the head holds a line break")
+
+
 def switching_head(reason: str, headers: RawHeaders) -> bytes:
     """The vendor's 101 for the client, verbatim."""
     return _answer(101, reason, headers)

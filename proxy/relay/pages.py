@@ -4,6 +4,9 @@
     admin:    GET /sessions  POST /-/drain     POST /-/reload
 
 `/-/ready` says whether this process takes calls. It never asks a vendor: an outage there must not take the pod away.
+
+The admin pages are for this machine, and not for the web pages that a browser on it shows: they could send a POST here unseen, and
+by a name of theirs that leads to 127.0.0.1 even read what is answered.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
+from ipaddress import ip_address
 from time import monotonic
 from typing import Final
 
@@ -25,11 +29,13 @@ SLICE_SECONDS: Final = 0.001
 """After which a scrape lets calls run."""
 
 
-def handler(pages: dict[tuple[str, str], Page]) -> Handler:
-    """Dispatches by method and path; nothing else of the request matters."""
+def handler(pages: dict[tuple[str, str], Page], refused: Callable[[web.BaseRequest], bool] = lambda request: False) -> Handler:
+    """Dispatches by method and path; nothing else of the request matters, but whether it is `refused`."""
     paths = {path for _, path in pages}
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        if refused(request):
+            return _text(HTTPStatus.FORBIDDEN, "for this machine alone, by its own name, and for no web page")
         method = "GET" if request.method == "HEAD" else request.method
         page = pages.get((method, request.path))
         if page is not None:
@@ -73,6 +79,26 @@ def admin_pages(relay: Relay, drain: Callable[[], None], reload: Callable[[], Aw
         return _text(HTTPStatus.INTERNAL_SERVER_ERROR, "\n".join(problems)) if problems else _text(HTTPStatus.OK, "reloaded")
 
     return {("GET", "/sessions"): sessions, ("POST", "/-/drain"): start_drain, ("POST", "/-/reload"): take_settings}
+
+
+def from_elsewhere(request: web.BaseRequest) -> bool:
+    """Whether another machine asks, or a web page: its browser names the page, or the name by which it came here."""
+    peer = request.transport.get_extra_info("peername") if request.transport is not None else None
+    if peer is None or not is_loopback(peer[0]):
+        return True
+    return "Origin" in request.headers or not is_loopback(_host(request.headers.get("Host", "localhost")))
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return host.lower() == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _host(field: str) -> str:
+    """Of a Host field, without its port."""
+    return field[1:].partition("]")[0] if field.startswith("[") else field.partition(":")[0]
 
 
 async def _in_slices(parts: Iterator[bytes]) -> bytes:

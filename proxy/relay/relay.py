@@ -121,6 +121,8 @@ class Relay:
                       passage: Passage) -> web.StreamResponse:
         if route is None:
             return forward.refuse("sidecar_not_found")
+        if not door.allows(request.raw_path, lower(request.raw_headers)):
+            return forward.refuse("sidecar_not_allowed")
         refusal = "sidecar_draining" if self.draining else self.capacity.refusal(request.transport)
         if refusal is not None:
             return forward.refuse(refusal)
@@ -188,6 +190,8 @@ class Relay:
         """Takes the client over and dials. Gives the code of our own refusal where it does not."""
         if route is None:
             return "sidecar_not_found"
+        if not door.allows(request.raw_path, call.session.request.headers):
+            return "sidecar_not_allowed"
         upstream = door.upstreams[route.name]
         try:
             head = request_head(request.raw_path, request.raw_headers, upstream.host)

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from proxy.relay.acceptor import Acceptor, bind
+from proxy.relay.acceptor import Acceptor, Clients, bind
 from proxy.relay.answers import response
-from proxy.relay.pages import Page, handler
+from proxy.relay.pages import Page, from_elsewhere, handler
 from proxy.relay.relay import Handler, Relay
 from proxy.relay.takeover import Head, HeadServer
 
@@ -54,24 +54,26 @@ class Servers:
     head_timeout: float
     bound: list[Bound] = field(default_factory=list)
 
-    async def listen(self, name: str, host: str, port: int, handle: Handler, tls: ssl.SSLContext | None = None) -> Bound:
+    async def listen(self, name: str, host: str, port: int, handle: Handler, tls: ssl.SSLContext | None = None,
+                     clients: Clients = None) -> Bound:
         """Binds and serves. Raises BindError."""
         rejected = self.relay.ledger.rejected
         heads = HeadServer(handle, self.relay.reject, self.head, self.head_timeout, lambda: rejected("timeout"))
-        return await self._bind(name, host, port, heads, tls, rejected)
+        return await self._bind(name, host, port, heads, tls, rejected, clients)
 
-    async def pages(self, name: str, host: str, port: int, pages: dict[tuple[str, str], Page]) -> Bound:
-        """Small pages, with aiohttp's own keep-alive. Raises BindError."""
-        return await self._bind(name, host, port, HeadServer(handler(pages), response, self.head, 75.0, lambda: None))
+    async def pages(self, name: str, host: str, port: int, pages: dict[tuple[str, str], Page], *, private: bool = False) -> Bound:
+        """Small pages, with aiohttp's own keep-alive; private ones are for this machine alone. Raises BindError."""
+        handle = handler(pages, from_elsewhere) if private else handler(pages)
+        return await self._bind(name, host, port, HeadServer(handle, response, self.head, 75.0, lambda: None))
 
     async def _bind(self, name: str, host: str, port: int, heads: HeadServer, tls: ssl.SSLContext | None = None,
-                    rejected: Callable[[str], None] = lambda reason: None) -> Bound:
+                    rejected: Callable[[str], None] = lambda reason: None, clients: Clients = None) -> Bound:
         try:
             sockets = await bind(host, port)
         except OSError as error:
             raise BindError(f"{name}: cannot listen on {_shown(host, port)}: {error.strerror or error}") from None
         actual = sockets[0].getsockname()
-        bound = Bound(name, actual[0], actual[1], Acceptor(sockets, heads, tls, rejected, self.head_timeout))
+        bound = Bound(name, actual[0], actual[1], Acceptor(sockets, heads, tls, rejected, self.head_timeout, clients))
         self.bound.append(bound)
         return bound
 

@@ -15,7 +15,7 @@ from proxy.settings.policies import without_nulls
 from proxy.settings.problems import instead, shown
 from proxy.settings.profiles import Catalogue
 from proxy.settings.upstreams import host_part
-from proxy.settings.values import Address, CaFile, File, Listen, Loopback, Origin, Shown, origin, proves
+from proxy.settings.values import Address, CaFile, File, Listen, Loopback, Networks, Origin, Prefix, Shown, origin, proves
 
 Seconds = Annotated[float, Field(strict=True, allow_inf_nan=False, le=3600)]
 Count = Annotated[int, Field(strict=True, le=2**31)]
@@ -73,6 +73,18 @@ class UpstreamTls(Tls):
     """PEM file of the CAs to trust instead of the system's."""
 
 
+class Allow(Section):
+    """Who may use a listener, and for what. null: whoever reaches it, and for all that the profile has a route for."""
+
+    clients: tuple[Networks, ...] | None = None
+    """Addresses and networks (CIDR) of clients. Connections from elsewhere are closed before a byte of theirs is read."""
+    paths: tuple[Prefix, ...] | None = None
+    """Beginnings of paths, by whole segments; anything else is a 403 of ours."""
+    origins: tuple[Origin, ...] | None = None
+    """Origins of web pages. An empty list: no page at all, which is the default where upstream_tls has a certificate, since it would be
+    lent to whatever page a browser on this machine shows. Requests without an Origin, which no browser makes, are no matter."""
+
+
 def _for_routes(value: object, info: ValidationInfo) -> object:
     return value if isinstance(value, dict) else {EVERY_ROUTE: origin(value)}
 
@@ -99,6 +111,7 @@ class Listener(Section):
     Loaded settings have an entry for every route here."""
     variables: dict[str, Annotated[str, AfterValidator(host_part)]] = {}
     """What stands in braces in the profile's own upstreams, such as a region; the profile's defaults for the rest."""
+    allow: Allow = Allow()
     tls: Tls = Tls()
     upstream_tls: UpstreamTls = UpstreamTls()
     policy: OfPolicy = Policy()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Callable
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
@@ -17,9 +17,12 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 from pydantic_core.core_schema import CoreSchema, no_info_plain_validator_function, to_string_ser_schema
 
+from proxy.core.paths import hides
 from proxy.core.redact import is_sensitive
 
 _HOST: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252})")
+Network = IPv4Network | IPv6Network
+
 _LISTEN: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]]*)):([0-9]{1,5})")
 
 
@@ -97,6 +100,21 @@ def origin(text: object) -> str:
     return f"{scheme.lower()}://{parts.netloc}"
 
 
+def network(text: object) -> Network:
+    """`10.0.0.0/8`, `fd00::/8` or one address."""
+    try:
+        return ip_network(text if isinstance(text, str) else "")
+    except ValueError:
+        raise ValueError("should be an address or a network without host bits, such as 10.0.0.0/8 or ::1") from None
+
+
+def prefix(text: object) -> str:
+    """The beginning of paths, by whole segments, as clients write it."""
+    if not isinstance(text, str) or not text.startswith("/") or "?" in text or hides(text):
+        raise ValueError("should be a path that begins with a slash, without dot segments and query, such as /v1/listen")
+    return text
+
+
 def _is_ip(text: str) -> bool:
     try:
         return bool(ip_address(text))
@@ -158,4 +176,6 @@ Loopback = Annotated[Address, AfterValidator(loopback), _ADDRESS]
 Origin = Annotated[str, PlainValidator(origin), _text(pattern=r"^https?://[^/?#@\s]+/?$")]
 File = Annotated[Path, PlainValidator(_in_folder), PlainSerializer(str), _text()]
 CaFile = Annotated[Path, PlainValidator(_in_folder), AfterValidator(trusts), PlainSerializer(str), _text()]
+Networks = Annotated[Network, PlainValidator(network), PlainSerializer(str), _text()]
+Prefix = Annotated[str, PlainValidator(prefix), _text(pattern=r"^/[^?\s]*$")]
 Shown = Annotated[str, AfterValidator(not_secret)]

@@ -13,7 +13,7 @@ from tests.relay.peers import Peer, Rig, connect, rig
 async def ask(relay: Rig, port: str, line: bytes, accept: bytes = b"*/*") -> tuple[int, dict[str, str], bytes]:
     """Status, header fields and body."""
     peer = await connect(relay.port(port))
-    await peer.send(line + b" HTTP/1.1\r\nHost: x\r\nAccept: " + accept + b"\r\nConnection: close\r\n\r\n")
+    await peer.send(line + b" HTTP/1.1\r\nHost: localhost\r\nAccept: " + accept + b"\r\nConnection: close\r\n\r\n")
     head, body = (await peer.head()).decode(), await peer.rest()
     peer.close()
     return int(head.split(" ")[1]), dict(field.split(": ", 1) for field in head.split("\r\n")[1:-2]), body

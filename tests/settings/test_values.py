@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from proxy.settings.values import Address, Listen, address, loopback, origin
+from proxy.settings.values import Address, Listen, address, loopback, network, origin, prefix
 
 FORM = "should be HOST:PORT, such as 127.0.0.1:8101 or [::1]:8101"
 
@@ -127,3 +127,25 @@ def test_any_text_is_an_origin_an_address_or_a_value_error(text: str) -> None:
 
 def test_an_address_is_text_with_parts() -> None:
     assert Address("::1", 5) == "[::1]:5"
+
+
+@pytest.mark.parametrize("text", ["10.0.0.0/8", "127.0.0.1/32", "fd00::/8", "::1/128", "0.0.0.0/0"])
+def test_networks(text: str) -> None:
+    assert str(network(text)) == text
+    assert str(network("192.0.2.1")) == "192.0.2.1/32"
+
+
+@pytest.mark.parametrize("text", ["10.0.0.1/8", "10.0.0.0/33", "localhost", "10.0.0", "", "10.0.0.0/8 ", 5, None, b"1234", True])
+def test_no_networks(text: object) -> None:
+    with pytest.raises(ValueError, match=r"^should be an address or a network without host bits, such as 10.0.0.0/8 or ::1$"):
+        network(text)
+
+
+def test_prefixes() -> None:
+    assert [prefix(text) for text in ("/", "/v1", "/v1/listen/")] == ["/", "/v1", "/v1/listen/"]
+
+
+@pytest.mark.parametrize("text", ["", "v1", "https://api.example.com/v1", "/v1/..", "/v1/%2e%2e", "/v1?a=b", "/v1/..;x", "*", 5, None])
+def test_no_prefixes(text: object) -> None:
+    with pytest.raises(ValueError, match=r"^should be a path that begins with a slash"):
+        prefix(text)
