@@ -5,7 +5,7 @@ PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 .venv/bin/
 INPUTS := pyproject.toml constraints.txt
 FUZZ_SECONDS ?= 600
 
-.PHONY: help setup test lint fuzz soak demo bench clean
+.PHONY: help setup test lint fuzz soak demo bench image clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -33,6 +33,10 @@ demo: .venv/.for-use  ## the main job, on simulated vendors
 bench: setup  ## cost beside other relays, in a table (BENCH=--quick for one round)
 	tests/bench/setup
 	.venv/bin/python -m tests.bench $(BENCH)
+
+image: setup  ## the container image, built and run as a release is but on a base of Debian's packages (root, Debian, minutes)
+	tests/apt-install $$(grep -v '^#' tests/image/apt-packages.txt)
+	.venv/bin/python -m pytest -m image
 
 clean:  ## back to the checkout
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
