@@ -14,6 +14,8 @@ from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 
+_GONE_AGAIN: Final = (errno.EAGAIN, errno.EINTR, errno.ECONNABORTED)
+"""A connection that was given up before it was accepted."""
 Clients = tuple[IPv4Network | IPv6Network, ...] | None
 """From where connections are taken; None: from everywhere."""
 
@@ -73,29 +75,33 @@ class Acceptor:
         self._rejected = rejected
         self.tls, self.clients = tls, clients  # for connections from here on
         self._beginning: set[asyncio.Task[None]] = set()
-        self._accepting: list[asyncio.Task[None]] = []
+        self._resting: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._sockets = sockets
         for sock in sockets:
-            task = asyncio.get_running_loop().create_task(self._accept(sock))
-            # Not before the task is over: asyncio must have let go of the socket.
-            task.add_done_callback(lambda _, sock=sock: sock.close())  # type: ignore[misc]
-            self._accepting.append(task)
+            self._listen(sock)
 
-    async def _accept(self, sock: socket.socket) -> None:
+    def _listen(self, sock: socket.socket) -> None:
+        """Not by `sock_accept`: asyncio's loses a connection that comes in the very turn in which its task is cancelled."""
+        asyncio.get_running_loop().add_reader(sock, self._accept, sock)
+
+    def _accept(self, sock: socket.socket) -> None:
+        """Called each turn while a connection waits; takes one."""
         loop = asyncio.get_running_loop()
-        while True:
-            try:
-                connection, address = await loop.sock_accept(sock)
-            except OSError:  # out of descriptors, or a connection that was gone again
-                await asyncio.sleep(OUT_OF_FILES_SECONDS)
-                continue
-            if self._takes(address[0]):
-                task = loop.create_task(self._begin(connection))
-                self._beginning.add(task)
-                task.add_done_callback(self._beginning.discard)
-            else:
-                connection.close()
-                self._rejected("address")
-            await asyncio.sleep(0)
+        try:
+            connection, address = sock.accept()
+        except OSError as error:
+            if error.errno not in _GONE_AGAIN:  # out of descriptors
+                loop.remove_reader(sock)
+                self._resting[sock] = loop.call_later(OUT_OF_FILES_SECONDS, self._listen, sock)
+            return
+        if self._takes(address[0]):
+            connection.setblocking(False)
+            task = loop.create_task(self._begin(connection))
+            self._beginning.add(task)
+            task.add_done_callback(self._beginning.discard)
+        else:
+            connection.close()
+            self._rejected("address")
 
     def _takes(self, host: str) -> bool:
         return self.clients is None or any(ip_address(host) in network for network in self.clients)
@@ -114,5 +120,10 @@ class Acceptor:
 
     def close(self) -> None:
         """Accepts no more, from the next turn of the loop on; connections that are there go on."""
-        for task in self._accepting:
-            task.cancel()
+        loop = asyncio.get_running_loop()
+        for timer in self._resting.values():
+            timer.cancel()
+        sockets, self._sockets = self._sockets, []
+        for sock in sockets:
+            loop.remove_reader(sock)
+            loop.call_soon(sock.close)  # not before the loop has let go of it

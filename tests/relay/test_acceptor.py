@@ -7,7 +7,7 @@ import errno
 import socket
 import ssl
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -41,7 +41,7 @@ def test_many_at_once_are_all_served(loop: str) -> None:
         port = sockets[0].getsockname()[1]
         assert await asyncio.gather(*(echoed(port) for _ in range(50))) == [b"hello"] * 50
         serving.close()
-        await asyncio.wait(serving._accepting)
+        await asyncio.sleep(0)
         with pytest.raises(ConnectionRefusedError):
             await echoed(port)
 
@@ -115,22 +115,69 @@ def test_an_address_in_use_leaves_nothing_open() -> None:
     run(main())
 
 
-def test_out_of_descriptors_it_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acceptor, "OUT_OF_FILES_SECONDS", 0.0)
+@pytest.mark.parametrize("loop", LOOPS)
+def test_out_of_descriptors_it_tries_again(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acceptor, "OUT_OF_FILES_SECONDS", 0.001)
+
+    failures = iter([errno.EMFILE, errno.ECONNABORTED, errno.EMFILE])
+
+    class Failing(socket.socket):
+        def accept(self) -> tuple[socket.socket, Any]:
+            for number in failures:
+                raise OSError(number, "as if")
+            return super().accept()
 
     async def main() -> None:
-        sockets = await bind("127.0.0.1", 0)
-        loop = asyncio.get_running_loop()
-        accept, failures = loop.sock_accept, iter([OSError(errno.EMFILE, "too many open files")])
-
-        async def failing(sock: socket.socket) -> object:
-            for failure in failures:
-                raise failure
-            return await accept(sock)
-
-        monkeypatch.setattr(loop, "sock_accept", failing)
-        serving = Acceptor(sockets, Echo, None)
-        assert await echoed(sockets[0].getsockname()[1]) == b"hello"
+        (sock,) = await bind("127.0.0.1", 0)
+        failing = Failing(fileno=sock.detach())
+        serving = Acceptor([failing], Echo, None)
+        assert await echoed(failing.getsockname()[1]) == b"hello"
+        assert next(failures, None) is None
         serving.close()
 
-    run(main())
+    run(main(), loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_closed_while_it_has_no_descriptors_it_never_accepts_again(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acceptor, "OUT_OF_FILES_SECONDS", 0.001)
+    tried = asyncio.Event()
+
+    class Failing(socket.socket):
+        def accept(self) -> tuple[socket.socket, Any]:
+            tried.set()
+            raise OSError(errno.EMFILE, "as if")
+
+    async def main() -> None:
+        (sock,) = await bind("127.0.0.1", 0)
+        failing = Failing(fileno=sock.detach())
+        serving = Acceptor([failing], Echo, None)
+        _, writer = await asyncio.open_connection("127.0.0.1", failing.getsockname()[1])
+        await tried.wait()
+        serving.close()
+        tried.clear()
+        await asyncio.sleep(0.01)
+        assert not tried.is_set()
+        writer.close()
+
+    run(main(), loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_connection_that_comes_as_it_closes_is_served_or_refused_and_nothing_raises(loop: str) -> None:
+    """One that is accepted is served; asyncio's own sock_accept would have dropped it."""
+
+    async def main() -> None:
+        problems: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+        sockets = await bind("127.0.0.1", 0)
+        serving = Acceptor(sockets, Echo, None)
+        assert await echoed(sockets[0].getsockname()[1]) == b"hello"  # it waits for the next one by now
+        with socket.socket() as client:
+            client.setblocking(False)
+            client.connect_ex(sockets[0].getsockname())
+            asyncio.get_running_loop().call_soon(serving.close)
+            await asyncio.sleep(0.02)
+        assert not problems
+
+    run(main(), loop)
