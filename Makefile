@@ -24,7 +24,7 @@ fuzz: .venv/.for-fuzz  ## the property tests alone, for long, then calls of any 
 	HYPOTHESIS_PROFILE=deep .venv/bin/python -m pytest -m hypothesis --timeout=3600 -o faulthandler_timeout=0
 	.venv/bin/python -m tests.fuzz -max_total_time=$(FUZZ_SECONDS)
 
-soak: setup  ## healthy calls for long, under the alert rules: none may fire (SOAK=minutes)
+soak: setup  ## chaos on both event loops, then healthy calls under the alert rules (SOAK="minutes --loops uvloop")
 	.venv/bin/python -m tests.soak $(SOAK)
 
 demo: .venv/.for-use  ## the main job, on simulated vendors

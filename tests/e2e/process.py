@@ -22,7 +22,7 @@ class Process:
     """One run. `settings` go to it as a file, with every address any that is free."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
-        self._out, self._err = folder / "out", folder / "err"
+        self._folder, self._out, self._err = folder, folder / "out", folder / "err"
         clean = {name: value for name, value in os.environ.items() if not name.startswith("EARWITNESS")}
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen([sys.executable, "-m", "proxy.cli", *arguments], stdout=out, stderr=err, env=clean)
@@ -60,6 +60,14 @@ class Process:
         addresses: dict[str, str] = (await self.said("ready"))[0]["listeners"]
         return addresses
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def settings(self, **settings: Any) -> None:
+        """Writes its settings file anew."""
+        write_settings(self._folder, settings)
+
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
@@ -77,15 +85,19 @@ class Process:
 def earwitness(folder: Path, *arguments: str, **settings: Any) -> Iterator[Process]:
     """`run` with these settings; other commands take no settings."""
     if settings:
-        anywhere = {"listen": "127.0.0.1:0"}
-        file = folder / "earwitness.yaml"
-        file.write_text(json.dumps({"metrics": anywhere, "admin": anywhere, **settings}))
-        arguments = (*arguments, "--config", str(file))
+        arguments = (*arguments, "--config", str(write_settings(folder, settings)))
     process = Process(folder, *arguments)
     try:
         yield process
     finally:
         process.stop()
+
+
+def write_settings(folder: Path, settings: dict[str, Any]) -> Path:
+    """All at once, as an editor or a deployment would: a process that reads it meanwhile gets the old file or the new one."""
+    anywhere, file, fresh = {"listen": "127.0.0.1:0"}, folder / "earwitness.yaml", folder / "earwitness.yaml.new"
+    fresh.write_text(json.dumps({"metrics": anywhere, "admin": anywhere, **settings}))
+    return fresh.replace(file)
 
 
 async def page(address: str, path: str, method: str = "GET") -> tuple[int, str]:

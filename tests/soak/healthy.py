@@ -1,13 +1,11 @@
-"""make soak: healthy calls of all vendors for some minutes, under the shipped rules at sixty times their speed; no alert may fire.
+"""Healthy calls of all vendors for some minutes, under the shipped rules at sixty times their speed: no alert may fire.
 
-A minute of it is an hour to the rules. Exits 1, and says which, if any alert came (but for the loop's lag, which speaks of the machine).
+A minute of it is an hour to the rules.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
-import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -15,7 +13,6 @@ from typing import Final
 from deploy.prometheus.generate import HERE, main
 from proxy.simulators.caller import call
 from proxy.simulators.scenes import SCENES, Scene
-from tests.aio import run
 from tests.e2e.process import earwitness
 from tests.e2e.test_alerts import Webhook, begun, hurried, listening, watching, written
 
@@ -23,6 +20,7 @@ AT_ONCE: Final = 3
 """Callers of each kind."""
 SECONDS: Final = 4.0
 OF_THE_MACHINE: Final = "EarwitnessEventLoopLag"
+"""What tells of the machine, not of the calls."""
 
 
 async def soak(minutes: float, folder: Path) -> tuple[int, set[str]]:
@@ -51,11 +49,3 @@ async def soak(minutes: float, folder: Path) -> tuple[int, set[str]]:
             for number, scene in enumerate(scenes) for turn in range(AT_ONCE)
         ))
     return calls, {one[1] for one in webhook.fired}
-
-
-if __name__ == "__main__":
-    length = float(sys.argv[1]) if len(sys.argv) > 1 else 10.0
-    with tempfile.TemporaryDirectory(prefix="earwitness-soak-") as place:
-        made, fired = run(soak(length, Path(place)), "uvloop", timeout=60 * length + 120)
-    print(f"{made} calls in {length:g} minutes; alerts: {', '.join(sorted(fired)) or 'none'}")
-    sys.exit(1 if fired - {OF_THE_MACHINE} or not made else 0)

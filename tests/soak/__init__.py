@@ -1,0 +1,1 @@
+"""make soak: what only shows after many sessions."""
