@@ -13,7 +13,7 @@ from typing import Final
 from proxy.core.audio import HEAD_BYTES, SILENCE_LEVEL, SPEECH_LEVEL, UNTIMED, container, is_text, peak, wav
 from proxy.core.claim import as_close_code, as_number
 from proxy.core.deflate import Inflater
-from proxy.core.inspect import Json, Kind, text_of
+from proxy.core.inspect import LARGEST, Json, Kind, text_of
 from proxy.core.known import Known
 from proxy.core.protobuf import HEAD
 from proxy.core.tally import AUDIO, BINARY
@@ -40,13 +40,23 @@ class OneSide:
     def message(self, opcode: int, length: int, payload: bytes | None, compressed: bool, now: float) -> None:
         if compressed:
             payload = self.inflater.message(payload) if self.inflater else None
-            length = len(payload) if payload is not None else length
+            if payload is not None:
+                length, payload = len(payload), self._kept(opcode, payload)
         if payload is None or (compressed and self.inflater and self.inflater.ended):
             self.known.blind(self.side, Inspection.PARTIAL)
         if opcode == OP_BINARY:
             self.binary(length, payload, now)
         elif payload is not None and opcode == OP_TEXT:
             self.text(payload, now)
+
+    @property
+    def head(self) -> int:
+        """How much of a binary message is asked for."""
+        return 0
+
+    def _kept(self, opcode: int, payload: bytes) -> bytes | None:
+        """What the scanner would have kept of a message, had it not been compressed."""
+        return payload[: self.head] if opcode == OP_BINARY else payload if len(payload) <= LARGEST else None
 
     def binary(self, length: int, head: bytes | None, now: float) -> None: ...
 
@@ -82,7 +92,6 @@ class ClientSide(OneSide):
 
     @property
     def head(self) -> int:
-        """How much of a binary message is asked for."""
         return HEAD if self._inspector is not None and self._inspector.binary else HEAD_BYTES
 
     @property
@@ -244,7 +253,6 @@ class VendorSide(OneSide):
 
     @property
     def head(self) -> int:
-        """How much of a binary message is asked for."""
         return HEAD if self._inspector is not None and self._inspector.binary else 0
 
     def audio(self, length: int, times: list[float]) -> None: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import zlib
 from itertools import pairwise
 
@@ -12,7 +13,7 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
 from proxy.core import deflate
-from proxy.core.deflate import LARGEST_MESSAGE, Deflate, Inflater, agreed
+from proxy.core.deflate import LARGE, LARGEST_MESSAGE, MOST_BOMBS, Deflate, Inflater, agreed
 
 TEXT = b'{"type":"Results","transcript":"one two three"}'
 
@@ -105,6 +106,32 @@ def test_the_budget_is_for_contexts_only(takeover: bool, monkeypatch: pytest.Mon
     read = [inflater.message(squeezed(extension, TEXT)) for _ in range(6)]
     assert read == [TEXT] * 4 + [None if takeover else TEXT] * 2
     assert inflater.ended is takeover
+
+
+@pytest.mark.parametrize("takeover", [False, True])
+@pytest.mark.parametrize("bomb", [bytes(LARGEST_MESSAGE), TEXT * 20_000, bytes(LARGE + 1)])
+def test_bomb_after_bomb_ends_it(takeover: bool, bomb: bytes) -> None:
+    inflater = Inflater(takeover, 15)
+    assert [inflater.message(raw(bomb)) for _ in range(MOST_BOMBS + 3)] == [bomb] * MOST_BOMBS + [None] * 3
+    assert inflater.ended
+
+
+def test_bombs_that_are_too_large_count_as_well() -> None:
+    inflater = Inflater(False, 15)
+    ended = []
+    for _ in range(MOST_BOMBS + 1):
+        assert inflater.message(raw(bytes(LARGEST_MESSAGE + 1))) is None
+        ended.append(inflater.ended)
+    assert ended == [False] * MOST_BOMBS + [True]
+    assert inflater.message(raw(TEXT)) is None
+
+
+@pytest.mark.parametrize("payload", [bytes(LARGE), random.Random(7).randbytes(300_000).hex().encode(), bytes(3200)],
+                         ids=["two seconds of silence", "a long text", "a tenth of a second of silence"])
+def test_what_is_large_or_dense_alone_is_no_bomb(payload: bytes) -> None:
+    inflater = Inflater(False, 15)
+    assert all(inflater.message(raw(payload)) == payload for _ in range(5 * MOST_BOMBS))
+    assert not inflater.ended
 
 
 @given(st.lists(st.binary(max_size=300), max_size=20), st.booleans(), st.integers(9, 15))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.core.audio import HEAD_BYTES
-from proxy.core.protobuf import LONGEST, Leaf, Piece, tree, walk
+from proxy.core.protobuf import HEAD, LONGEST, Leaf, Piece, tree, walk
 
 _TYPES = {"int32": 5, "string": 9, "bytes": 12, "bool": 8, "double": 1, "fixed32": 7, "message": 11}
 _SCHEMA = {
@@ -84,6 +84,15 @@ def test_the_beginning_of_a_long_message_tells_how_long_its_audio_is() -> None:
     assert found is not None
     assert found[4][5] == Piece(8000, (b"\1\2" * 50)[: len(found[4][5].head)])
     assert walk(data[:100], WANTED) is None  # a whole message cannot hold more than itself
+
+
+def test_no_more_than_the_beginning_is_looked_at_however_much_there_is() -> None:
+    """What was compressed comes whole, and a kilobyte of it may be a megabyte of fields."""
+    last = b"\x08\x2a"
+    wanted = tree(["1"])
+    assert walk(b"\x10\x01" * 500 + last, wanted) == {1: 42, "1": 42}
+    assert walk(b"\x10\x01" * (HEAD // 2) + last, wanted) == {}
+    assert walk(b"\x10\x01" * 500_000 + last, wanted) == {}
 
 
 def test_a_long_text_is_cut_and_need_not_be_utf_8() -> None:
