@@ -4,6 +4,7 @@ PYTHON ?= python3
 PIP := PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 .venv/bin/python -m pip
 INPUTS := pyproject.toml constraints.txt
 FUZZ_SECONDS ?= 600
+WORKERS ?= 2
 
 .PHONY: help setup test lint fuzz soak demo bench image clean
 .DEFAULT_GOAL := help
@@ -14,7 +15,8 @@ help:  ## this list
 setup: .venv/.for-tests  ## all that the tests need, into .venv (and Debian packages, where root)
 
 test: setup lint  ## lint, types and all tests
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile -m 'not alone'
+	.venv/bin/python -m pytest -m alone
 
 lint: setup  ## ruff and mypy
 	.venv/bin/ruff check

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import datetime
 import ipaddress
+import os
 import socket
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -26,6 +29,10 @@ _FACTORIES: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
     "asyncio": asyncio.new_event_loop,
     "uvloop": uvloop.new_event_loop,
 }
+_FIRST_PORT: Final = 20_000
+_PORT_COUNT: Final = 12_000
+_PORTS: Final = (_FIRST_PORT + (os.getpid() * 97 + number) % _PORT_COUNT for number in count())
+"""Each process of a test run has its own part of them."""
 _TURNS_TO_FINISH: Final = 50
 """Turns of the loop that are granted to tasks which are ending already, for instance after a cancel."""
 
@@ -56,11 +63,15 @@ def _others() -> set[asyncio.Task[Any]]:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 on which nothing listens. Prefer port 0 where the listener can tell its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 on which nothing listens. Prefer port 0 where the listener can tell its port.
+
+    It is below those that the kernel gives to whoever asks for any: nobody else gets it before its listener is there.
+    """
+    for port in _PORTS:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("they never end")
 
 
 def tls_pair(folder: Path) -> tuple[str, str]:

@@ -172,7 +172,8 @@ def test_libraries_with_one_place_stay_in_it() -> None:
 
 
 EACH_ALONE: Final = """
-import importlib, os, sys
+import gc, importlib, os, sys
+gc.disable()
 for library in {libraries}:
     importlib.import_module(library)
 failed = []
@@ -191,6 +192,7 @@ sys.exit(bool(failed))
 """
 
 
+@pytest.mark.timeout(180)
 def test_every_module_can_be_imported_alone() -> None:
     """Each in a process that has none of ours yet. Libraries are there before, once for all: that is what takes long."""
     libraries = sorted({name for module in MODULES for name in imports(module) if name.split(".")[0] not in {"proxy", "__future__"}})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -27,26 +29,51 @@ def named(name: str, vendor: str = "deepgram") -> Scene:
     return next(scene for scene in SCENES if scene.name == name and scene.dialect.vendor == vendor)
 
 
-def played(scenes: list[Scene], *profiles: Path) -> list[Played]:
-    async def main() -> list[Played]:
+def played(scenes: list[Scene], *stages: Sequence[Path]) -> list[Played]:
+    """The scenes on each stage, which has these profiles. All play at once."""
+    async def one(profiles: Sequence[Path]) -> list[Played]:
         async with Stage(scenes, profiles) as stage:
             return await perform(stage, scenes, SHORT)
+
+    async def main() -> list[Played]:
+        return [played for each in await asyncio.gather(*map(one, stages or [()])) for played in each]
 
     return run(main(), "uvloop")
 
 
-def test_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
-    assert demo(SHORT, serve=False) == 0
-    out = capsys.readouterr().out
+@pytest.mark.alone
+def test_all_of_it_and_then_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    async def main() -> tuple[str, str]:
+        with earwitness(tmp_path, "demo", "--serve", "--seconds", str(SHORT)) as process:
+            await process.printed("Ctrl-C ends it")
+            table = process.out
+            status, metrics = await page(table.partition("metrics: http://")[2].partition("/")[0], "/metrics")
+            assert status == 200
+            assert "earwitness_sessions_started_total{" in metrics
+            await process.printed("deepgram  a call  ok")
+            process.signal(signal.SIGTERM)
+            assert await process.ended() == 0, process.out
+            return table, process.err
+
+    out, err = run(main(), timeout=40)
+    assert err == ""
     assert f"all {len(SCENES)} verdicts are those that the calls imply" in out
-    assert "metrics were at http://127.0.0.1:" in out
     assert "\r" not in out, "no terminal: plain lines"
     for scene in SCENES:
         assert f"{scene.dialect.vendor:<10}  {scene.name}" in out
+
+
+def test_it_is_silent_while_it_plays(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("proxy.demo.SCENES", (named("a wrong key"),))
+    assert demo(SHORT, serve=False) == 0
+    captured = capsys.readouterr()
+    assert "metrics were at http://127.0.0.1:" in captured.out
+    assert captured.err == ""
     log = logging.getLogger("earwitness")
-    assert (log.propagate, log.handlers) == (True, []), "it was silent for the demo only"
+    assert (log.propagate, log.handlers) == (True, []), "and no longer"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("vendor", "rule", "key", "value", "scene"),
     [
@@ -62,9 +89,9 @@ def test_a_wrong_rule_is_found_out(tmp_path: Path, vendor: str, rule: str, key: 
     changed[key] = value
     file = tmp_path / f"{vendor}.yaml"
     file.write_text(yaml.safe_dump(profile))
-    chosen = named(scene, vendor)
-    assert played([chosen])[0].wrong == []
-    assert played([chosen], file)[0].wrong != []
+    right, wrong = played([named(scene, vendor)], [], [file])
+    assert right.wrong == []
+    assert wrong.wrong != []
 
 
 def test_what_is_wrong_is_named() -> None:
@@ -111,22 +138,6 @@ def test_the_table_gives_way_where_the_client_is_quoted() -> None:
         assert "no report" in lines[3]
 
 
-def test_serve_stays_up_until_it_is_told_to_stop(tmp_path: Path) -> None:
-    async def main() -> str:
-        with earwitness(tmp_path, "demo", "--serve", "--seconds", "0.3") as process:
-            await process.printed("Ctrl-C ends it")
-            address = process.out.partition("metrics: http://")[2].partition("/")[0]
-            status, metrics = await page(address, "/metrics")
-            assert status == 200
-            assert "earwitness_sessions_started_total{" in metrics
-            await process.printed("deepgram  a call  ok")
-            process.signal(signal.SIGTERM)
-            assert await process.ended() == 0
-            return process.err
-
-    assert run(main()) == ""
-
-
 def test_a_prometheus_that_watches_is_told_of_and_goes_with_it(tmp_path: Path) -> None:
     async def main() -> str:
         with earwitness(tmp_path, "demo", "--serve", "--prometheus") as process:
@@ -143,7 +154,8 @@ def test_a_prometheus_that_watches_is_told_of_and_goes_with_it(tmp_path: Path) -
 
 
 def test_a_terminal_sees_progress() -> None:
-    script = "import pty, sys; sys.exit(pty.spawn([sys.executable, '-m', 'proxy.cli', 'demo', '--seconds', '0.3']) >> 8)"
+    shown = "from proxy import demo; demo.SCENES = demo.SCENES[:2]; sys.exit(demo.demo(0.3, False))"
+    script = f"import pty, sys; sys.exit(pty.spawn([sys.executable, '-c', 'import sys; {shown}']) >> 8)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=40, stdin=subprocess.DEVNULL, check=False)
     assert done.returncode == 0, done.stdout
-    assert f"\r1 of {len(SCENES)} calls are over".encode() in done.stdout
+    assert b"\r1 of 2 calls are over" in done.stdout

@@ -20,6 +20,8 @@ from tests.aio import run
 
 from .queries import Json, targets
 
+pytestmark = pytest.mark.alone
+
 GOOD_CALL_SECONDS: Final = 3.0
 QUERIES: Final = [pytest.param(panel, target, id=f"{name}-{panel['title']}-{target['refId']}") for name, panel, target in targets()]
 

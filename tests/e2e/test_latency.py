@@ -26,6 +26,8 @@ from tests.e2e.rig import sidecar, upstream
 from tests.sdks import chunks, speech
 from tests.simulators.calls import CLOSE_STREAM, KEY, TERMINATE, TOKEN, V3
 
+pytestmark = pytest.mark.alone
+
 OFF: Final = 0.02
 """What a figure may be off by, in seconds."""
 DELAY: Final = 0.2

@@ -29,6 +29,8 @@ from proxy.settings.model import Correlation, UpstreamTls
 from tests.aio import run, tls_pair
 from tests.relay.peers import SWITCHING, Rig, frame, proving, relaying, request, settings
 
+pytestmark = pytest.mark.alone
+
 WINDOW: Final = 4.0
 """Seconds of the vendor's idle timer; Deepgram's own is 10."""
 AFTER: Final = 1.2

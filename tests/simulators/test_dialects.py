@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import wave
 from io import BytesIO
 from typing import Any
@@ -30,17 +31,25 @@ ALL = {"nova": NOVA, "flux": FLUX, "v3": V3, "voice": VOICE, "documented": VOICE
        "unscripted": UNSCRIPTED}
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_a_good_call_brings_the_speech_across(name: str) -> None:
-    dialect: Dialect = ALL[name]
-    options: dict[str, Any] = {"strict": False} if dialect is VOICE else {}
-
-    async def main() -> tuple[str, bytes]:
+@pytest.fixture(scope="module")
+def calls() -> dict[str, tuple[str, bytes]]:
+    """A good call of each, all at once: what its client saw, and what its vendor heard."""
+    async def one(dialect: Dialect) -> tuple[str, bytes]:
+        options: dict[str, Any] = {"strict": False} if dialect is VOICE else {}
         async with SIMULATORS[dialect.vendor](**options) as simulator:
             seen = await call(simulator.url, dialect, Manner(), 2.0, {})
             return seen, bytes(simulator.sessions[0].audio)
 
-    seen, audio = run(main())
+    async def main() -> list[tuple[str, bytes]]:
+        return await asyncio.gather(*map(one, ALL.values()))
+
+    return dict(zip(ALL, run(main()), strict=True))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_good_call_brings_the_speech_across(name: str, calls: dict[str, tuple[str, bytes]]) -> None:
+    dialect: Dialect = ALL[name]
+    seen, audio = calls[name]
     assert audio == recording(dialect.rate)[: 2 * 2 * dialect.rate]
     assert seen.endswith("left with 1000" if dialect.leaves else ("close 1005" if dialect is FLUX else "close 1000"))
 

@@ -25,7 +25,7 @@ SPEAKS: Final = Manner(seconds=0.6, pace=4.0)
 TOKENS: Final = "/v1/console/session-tokens"
 HTTP: Final = {"spatius-19"}
 """Rows that are told in the answer to a plain request."""
-UNANSWERED: Final = 0.5
+UNANSWERED: Final = 2.0
 """Seconds to dial: for the row whose vendor never answers."""
 
 
