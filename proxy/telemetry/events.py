@@ -113,6 +113,7 @@ _SPANS: Final = """\
 ## Spans
 
 Where the OTEL_* variables ask for traces, a session has three spans, in the trace of the client's `traceparent` if it sent one.
+They go out as OTLP over http/protobuf, or with OTEL_TRACES_EXPORTER=console to standard error, a line of JSON each.
 Resource attributes are those of OTEL_RESOURCE_ATTRIBUTES. Status is Error, with `error.type`, only where something failed.
 
 | span | kind | from, to | attributes beside `earwitness.listener` and `earwitness.vendor` |

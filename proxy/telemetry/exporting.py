@@ -1,4 +1,4 @@
-"""How spans leave the process: OTLP over http/protobuf, in batches, from a thread of its own.
+"""How spans leave the process: OTLP over http/protobuf, or as lines on standard error; in batches, from a thread of its own.
 
 Owns the bound. A collector that is slow or gone costs spans, never time on the event loop: what finds no room in the queue, and
 what a collector did not take, is counted and forgotten. The exporter's own complaints, one for each batch with hosts and
@@ -11,14 +11,15 @@ import asyncio
 import contextlib
 import logging
 import os
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter, SpanExportResult
 
 from proxy.telemetry import log
 from proxy.telemetry.spans import Spans
@@ -84,17 +85,27 @@ class Bounded(SpanProcessor):
         self._batches.shutdown()  # type: ignore[no-untyped-call]
 
 
+def _console() -> SpanExporter:
+    """A line of JSON each. Standard output is for the log alone."""
+    return ConsoleSpanExporter(out=sys.stderr, formatter=lambda span: span.to_json(indent=None) + "\n")
+
+
+EXPORTERS: Final[Mapping[str, Callable[[], SpanExporter]]] = {"otlp": OTLPSpanExporter, "console": _console}
+
+
 class Exported(Spans):
     """Spans that go to a collector, as the OTEL_* variables say. Raises ValueError, or whatever the SDK does, where they are wrong."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, exporters: Collection[str] = ("otlp",)) -> None:
         _let_speak(logging.WARNING)
-        self._exporter = OTLPSpanExporter()
+        self._exporters = [EXPORTERS[name]() for name in sorted(exporters)]
         self._provider = TracerProvider(resource=_resource(version), shutdown_on_exit=False)
-        self._queue = Bounded(Counting(self._exporter), int(os.environ.get("OTEL_BSP_MAX_QUEUE_SIZE") or QUEUE_SPANS))
-        self._provider.add_span_processor(self._queue)
+        size = int(os.environ.get("OTEL_BSP_MAX_QUEUE_SIZE") or QUEUE_SPANS)
+        self._queues = [Bounded(Counting(exporter), size) for exporter in self._exporters]
+        for queue in self._queues:
+            self._provider.add_span_processor(queue)
         _let_speak(_SILENT)
-        super().__init__(self._provider.get_tracer("earwitness", version), lambda: self._queue.dropped)
+        super().__init__(self._provider.get_tracer("earwitness", version), lambda: sum(queue.dropped for queue in self._queues))
 
     async def close(self) -> None:
         loop, done = asyncio.get_running_loop(), asyncio.Event()
@@ -110,8 +121,9 @@ class Exported(Spans):
             async with asyncio.timeout(FLUSH_SECONDS):
                 await done.wait()
         except TimeoutError:
-            self._exporter.shutdown()  # type: ignore[no-untyped-call]
-            log.state("traces_lost", logging.WARNING, count=self.dropped + self._queue.waiting)
+            for exporter in self._exporters:
+                exporter.shutdown()
+            log.state("traces_lost", logging.WARNING, count=self.dropped + sum(queue.waiting for queue in self._queues))
 
 
 def _let_speak(level: int) -> None:

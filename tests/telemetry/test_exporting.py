@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -115,3 +116,24 @@ def test_without_a_name_it_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
         run(exported.close())
         assert {name: found.spans[0].resource[name] for name in ("service.name", "service.version")} == {
             "service.name": "earwitness", "service.version": "1.0"}
+
+
+def test_on_a_console_each_is_a_line_beside_the_log(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    exported = Exported("1.0", {"console"})
+    exported._tracer.start_span("x").end()
+    exported._tracer.start_span("y").end()
+    run(exported.close())
+    captured = capsys.readouterr()
+    assert [json.loads(line)["name"] for line in captured.err.splitlines()] == ["x", "y"]
+    assert captured.out == ""
+
+
+def test_there_may_be_several(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    with collector() as found:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", found.url)
+        exported = Exported("1.0", {"otlp", "console"})
+        exported._tracer.start_span("x").end()
+        run(exported.close())
+        assert [span.name for span in found.spans] == ["x"]
+    assert json.loads(capsys.readouterr().err)["name"] == "x"
+    assert exported.dropped == 0

@@ -17,24 +17,26 @@ AT = "http://127.0.0.1:4318"
 
 
 @pytest.mark.parametrize(("variables", "wants"), [
-    ({}, False),
-    ({"OTEL_SERVICE_NAME": "calls", "OTEL_RESOURCE_ATTRIBUTES": "k8s.pod.name=a"}, False),
-    ({"OTEL_EXPORTER_OTLP_ENDPOINT": AT}, True),
-    ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": AT + "/v1/traces"}, True),
-    ({"OTEL_TRACES_EXPORTER": "otlp"}, True),
-    ({"OTEL_TRACES_EXPORTER": " none ", "OTEL_EXPORTER_OTLP_ENDPOINT": AT}, False),
-    ({"OTEL_TRACES_EXPORTER": "", "OTEL_EXPORTER_OTLP_ENDPOINT": AT}, True),
-    ({"OTEL_SDK_DISABLED": "TRUE", "OTEL_EXPORTER_OTLP_ENDPOINT": AT}, False),
-    ({"OTEL_SDK_DISABLED": "false", "OTEL_EXPORTER_OTLP_ENDPOINT": AT}, True),
-    ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", "OTEL_EXPORTER_OTLP_ENDPOINT": AT}, True),
-    ({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, False),
+    ({}, set()),
+    ({"OTEL_SERVICE_NAME": "calls", "OTEL_RESOURCE_ATTRIBUTES": "k8s.pod.name=a"}, set()),
+    ({"OTEL_EXPORTER_OTLP_ENDPOINT": AT}, {"otlp"}),
+    ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": AT + "/v1/traces"}, {"otlp"}),
+    ({"OTEL_TRACES_EXPORTER": "otlp"}, {"otlp"}),
+    ({"OTEL_TRACES_EXPORTER": "console", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, {"console"}),
+    ({"OTEL_TRACES_EXPORTER": "otlp, console"}, {"otlp", "console"}),
+    ({"OTEL_TRACES_EXPORTER": " none ", "OTEL_EXPORTER_OTLP_ENDPOINT": AT}, set()),
+    ({"OTEL_TRACES_EXPORTER": "", "OTEL_EXPORTER_OTLP_ENDPOINT": AT}, {"otlp"}),
+    ({"OTEL_SDK_DISABLED": "TRUE", "OTEL_EXPORTER_OTLP_ENDPOINT": AT}, set()),
+    ({"OTEL_SDK_DISABLED": "false", "OTEL_EXPORTER_OTLP_ENDPOINT": AT}, {"otlp"}),
+    ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", "OTEL_EXPORTER_OTLP_ENDPOINT": AT}, {"otlp"}),
+    ({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, set()),
 ])
-def test_what_turns_them_on(variables: dict[str, str], wants: bool) -> None:
-    assert wanted(variables) is wants
+def test_what_turns_them_on(variables: dict[str, str], wants: set[str]) -> None:
+    assert wanted(variables) == wants
 
 
 @pytest.mark.parametrize("variables", [
-    {"OTEL_TRACES_EXPORTER": "console"}, {"OTEL_TRACES_EXPORTER": "otlp,zipkin"},
+    {"OTEL_TRACES_EXPORTER": "zipkin"}, {"OTEL_TRACES_EXPORTER": "otlp,zipkin"}, {"OTEL_TRACES_EXPORTER": "console,none"},
     {"OTEL_EXPORTER_OTLP_ENDPOINT": AT, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
     {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"},
 ])
