@@ -19,13 +19,16 @@ from tests.bench import report
 from tests.bench.measure import ENFORCING, OURS, STORM, TRACED, Rig, Row, memory, rig, row, start_seconds, storm
 from tests.bench.peers import OTHERS
 from tests.bench.processes import DidNotStartError
+from tests.bench.quota import NoGroupsError, held_to
 from tests.bench.report import Bar, Group
 from tests.bench.scrape import SESSIONS, every, scraped
 from tests.otlp import collector
 
 MOST_FRAMES: Final = 4_000
 """Frames a second that the load sends at most where many sessions are measured: more would need more cores than two."""
-PARTS: Final = ("cost", "gate", "telemetry", "flat", "memory", "storm", "scrape", "start")
+PARTS: Final = ("cost", "gate", "telemetry", "flat", "memory", "storm", "scrape", "start", "quota")
+QUOTAS: Final = ((0.1, 10), (0.5, 100))
+"""Of a core, and sessions."""
 
 
 def arguments() -> argparse.Namespace:
@@ -128,6 +131,21 @@ class Bench:
             except DidNotStartError as error:
                 bars.append(Bar(what, f"did not start: {error}", None))
         return bars
+
+    def quota(self) -> list[Bar]:
+        """Beside Envoy, each held to the same share of a core. There is no bar: what is asked for is to know."""
+        for share, sessions in QUOTAS:
+            what, found = f"{share:g} of a core, {sessions} sessions over TLS", []
+            with rig(self.fresh(), True, ["envoy", OURS]) as bench:
+                for target in bench.targets:
+                    try:
+                        with held_to(share, target.pids):
+                            rows = [row(bench, target, sessions, max(20.0, self.given.seconds)) for _ in range(min(3, self.given.rounds))]
+                    except NoGroupsError as error:
+                        return [Bar(what, f"no control groups: {error}", None)]
+                    found.append(Group("tls", rows).under_quota())
+            show([f"{what}: {'; '.join(found)}"])
+        return []
 
     def storm(self) -> list[Bar]:
         what = f"p99 of open sessions during {STORM} TLS reconnects at once at most 10 ms"

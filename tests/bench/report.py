@@ -82,6 +82,12 @@ class Group:
         )
         return text + self._marks()
 
+    def under_quota(self) -> str:
+        """For relays that are held to little CPU: how late the latest answers were."""
+        p999, worst = self._median(lambda row: milliseconds(row, 0.999)), self._median(lambda row: milliseconds(row, 1.0))
+        used = self._median(lambda row: row.result.relay_cpu / row.result.wall)
+        return f"{self.name} p99.9 {p999:.1f} ms, worst {worst:.1f} ms, uses {used:.3f} of a core{self._marks()}"
+
     def _median(self, value: Callable[[Row], float]) -> float:
         return median(map(value, self.good or self.rows))
 
