@@ -6,7 +6,7 @@ INPUTS := pyproject.toml constraints.txt
 FUZZ_SECONDS ?= 600
 WORKERS ?= 2
 
-.PHONY: help setup test lint fuzz soak demo bench image clean
+.PHONY: help setup test lint fuzz soak demo bench image manifests clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -39,6 +39,9 @@ bench: setup  ## cost beside other relays, in a table (BENCH=--quick for one rou
 image: setup  ## the container image, built and run as a release is but on a base of Debian's packages (root, Debian, minutes)
 	tests/apt-install $$(grep -v '^#' tests/image/apt-packages.txt)
 	.venv/bin/python -m pytest -m image
+
+manifests: setup  ## every object for Kubernetes, rendered and checked against the API's schemas
+	@.venv/bin/python -m tests.deploy.manifests
 
 clean:  ## back to the checkout
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

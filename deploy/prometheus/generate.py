@@ -1,6 +1,7 @@
-"""Writes rules/earwitness.yaml from thresholds.yaml: recording rules, then the alerts of `alerts.py`, as Prometheus reads them.
+"""Writes rules/earwitness.yaml from thresholds.yaml: recording rules, then the alerts of `alerts.py`, as Prometheus reads them; and
+prometheusrule.yaml, the same for the Prometheus operator.
 
-    python -m deploy.prometheus.generate [THRESHOLDS [RULES]]
+    python -m deploy.prometheus.generate [THRESHOLDS [RULES [OBJECT]]]
 
 Recording rules come in two steps. A counter of a process that is summed over labels within that process is a counter still, and
 resets with it. So a combination of labels that is new (a rare end, an owner that the evidence corrected) is an increase of a sum
@@ -22,6 +23,7 @@ from deploy.prometheus.alerts import Alert, groups
 
 HERE: Final = Path(__file__).parent
 RULES: Final = HERE / "rules" / "earwitness.yaml"
+OBJECT: Final = HERE / "prometheusrule.yaml"
 HEAD: Final = "# Generated from thresholds.yaml by `python -m deploy.prometheus.generate`; a test keeps the two equal.\n\n"
 
 ENDED: Final = "earwitness_sessions_ended_total"
@@ -103,12 +105,23 @@ _Dumper.add_representer(str, _text)
 
 
 def written(thresholds: Path) -> str:
-    """The file, for these thresholds."""
-    return HEAD + yaml.dump(rules(yaml.safe_load(thresholds.read_text())), Dumper=_Dumper, sort_keys=False, width=1000)
+    """The file of rules, for these thresholds."""
+    return _yaml(rules(yaml.safe_load(thresholds.read_text())))
 
 
-def main(thresholds: str = str(HERE / "thresholds.yaml"), target: str = str(RULES)) -> None:
+def written_as_object(thresholds: Path) -> str:
+    """The same as an object of Kubernetes."""
+    head = {"apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule", "metadata": {"name": "earwitness"}}
+    return _yaml({**head, "spec": rules(yaml.safe_load(thresholds.read_text()))})
+
+
+def _yaml(data: dict[str, Any]) -> str:
+    return HEAD + yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=1000)
+
+
+def main(thresholds: str = str(HERE / "thresholds.yaml"), target: str = str(RULES), manifest: str = str(OBJECT)) -> None:
     Path(target).write_text(written(Path(thresholds)))
+    Path(manifest).write_text(written_as_object(Path(thresholds)))
 
 
 if __name__ == "__main__":

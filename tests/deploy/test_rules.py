@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from deploy.prometheus.generate import HERE, IN_A_PROCESS, RULES, main, written
+from deploy.prometheus.generate import HERE, IN_A_PROCESS, OBJECT, RULES, main, written, written_as_object
 from proxy.core.verdict import Category, Outcome, Owner
 from proxy.telemetry.catalogue import METRICS, STALLS
 from tests.dashboards.queries import matchers, metric_of, selectors
@@ -51,8 +51,10 @@ def result_labels(expr: str) -> set[str]:
     return set(re.split(r"[, _]+", first[1] or first[2])) if first else set()
 
 
-def test_the_file_is_what_the_generator_writes() -> None:
+def test_the_files_are_what_the_generator_writes() -> None:
     assert RULES.read_text() == written(HERE / "thresholds.yaml"), "run: python -m deploy.prometheus.generate"
+    assert OBJECT.read_text() == written_as_object(HERE / "thresholds.yaml"), "run: python -m deploy.prometheus.generate"
+    assert yaml.safe_load(OBJECT.read_text())["spec"] == FILE
 
 
 def test_promtool_takes_it() -> None:
@@ -208,7 +210,7 @@ def test_queries_in_runbooks_are_of_metrics_that_exist() -> None:
 def test_other_thresholds_give_other_rules(tmp_path: Path) -> None:
     thresholds, target = tmp_path / "thresholds.yaml", tmp_path / "rules.yaml"
     thresholds.write_text((HERE / "thresholds.yaml").read_text().replace("window: 1h", "window: 20s").replace("1d", "10m"))
-    main(str(thresholds), str(target))
+    main(str(thresholds), str(target), str(tmp_path / "object.yaml"))
     assert "[20s]" in target.read_text()
     promtool("check", "rules", str(target))
 
