@@ -74,11 +74,15 @@ def free_port() -> int:
     raise AssertionError("they never end")
 
 
-def tls_pair(folder: Path) -> tuple[str, str]:
-    """Paths of a new certificate, signed by itself (so it serves as its own CA) for localhost and 127.0.0.1, and of its key: PEM."""
+def tls_pair(folder: Path, host: str = "localhost", days: int = 1) -> tuple[str, str]:
+    """Paths of a new certificate, signed by itself (so it serves as its own CA) for the host, and of its key: PEM.
+
+    For localhost it is for 127.0.0.1 as well. `days` that it is still good for.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+    address = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))] if host == "localhost" else []
+    names = x509.SubjectAlternativeName([x509.DNSName(host), *address])
     now = datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -86,8 +90,8 @@ def tls_pair(folder: Path) -> tuple[str, str]:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - datetime.timedelta(days=2))
+        .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(names, critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())

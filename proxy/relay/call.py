@@ -191,8 +191,8 @@ class Call:
             self._open(answer, headers)
         elif answer.status == 101:
             answer.wire.close()
-            harmless(self.session.refused, 101, headers, b"", monotonic())
-            self._write(failed_dial(None, "sidecar_bad_upstream"))
+            harmless(self.session.ids_from, headers)
+            self._unanswered(DialError(None, "sidecar_bad_upstream"))
         else:
             await self._pass_on(answer, headers)
 
@@ -315,9 +315,9 @@ class Call:
         tcp = sample(self._vendor) if self._direct else None
         try:
             self.session.tick(monotonic(), tcp, self._splice.buffered, loop_lag)
-            self._tell(self)
         except Exception:
             self._splice.fail()
+        harmless(self._tell, self)
 
     # The end
 

@@ -32,6 +32,8 @@ from proxy.relay.turns import Turns
 HELD_FIN_SECONDS: Final = 10.0
 FLUSH_SECONDS: Final = 10.0
 """How long a leg that is ending may take to write what is left, to a peer that may not read it."""
+LOOK_SECONDS: Final = 0.05
+"""How often it is looked at whether that has been written, where nothing else tells."""
 _RESETS: Final = struct.pack("ii", 1, 0)
 
 
@@ -260,8 +262,27 @@ class Splice:
         if leg.other.ended or (leg.other.told and not leg.other.eof):
             return
         if how is Transport.RESET and not leg.other.told:
-            reset_on_close(leg.other.transport)
-        self.finish(leg.other)
+            self._reset(leg.other)
+        else:
+            self.finish(leg.other)
+
+    def _reset(self, leg: Leg) -> None:
+        """Writes what is left, then an RST."""
+        reset_on_close(leg.transport)
+        if leg.transport.can_write_eof() or leg.transport.is_closing():
+            self.finish(leg)
+        else:
+            self.later(FLUSH_SECONDS, partial(self._give_up, leg))
+            self._reset_when_written(leg)
+
+    def _reset_when_written(self, leg: Leg) -> None:
+        """To close TLS is to say goodbye first, as if what the peer got had been all. No loop tells when a buffer is empty."""
+        if leg.ended:
+            return
+        if leg.transport.get_write_buffer_size():
+            self.later(LOOK_SECONDS, partial(self._reset_when_written, leg))
+        else:
+            leg.transport.abort()
 
     def finish(self, leg: Leg) -> None:
         """Writes what is left, then closes; a peer that does not read is not waited for forever."""

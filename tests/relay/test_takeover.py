@@ -177,7 +177,7 @@ def test_a_bad_handshake_is_a_502(loop: str, answer: bytes) -> None:
             assert head.startswith(b"HTTP/1.1 502 ")
             assert b"x-earwitness: sidecar_bad_upstream\r\n" in head
             await client.rest()
-            assert (await relay.report()).verdict.code == "http_101"
+            assert (await relay.report()).verdict.code == "sidecar_bad_upstream"
             assert relay.errors == 1
             # The next call gets a connection of its own.
             client = await relay.call()
