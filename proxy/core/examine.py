@@ -62,12 +62,12 @@ CHECKS: Final[dict[Category, tuple[Look, ...]]] = {
 }
 """By what the claim means. Idleness and rates depend on the vendor and the moment as well."""
 
-SHAPING: Final = {
-    Category.AUDIO_PACING: {Rule.PACE},
-    Category.AUDIO_CHUNK: {Rule.CHUNK_DURATION, Rule.CHUNK_BYTES},
-    Category.RATE_LIMIT: {Rule.MESSAGE_RATE, Rule.AUDIO_CHUNK_RATE},
+SHAPING: Final[dict[Category, tuple[frozenset[Rule], frozenset[Action]]]] = {
+    Category.AUDIO_PACING: (frozenset({Rule.PACE}), frozenset()),
+    Category.AUDIO_CHUNK: (frozenset({Rule.CHUNK_DURATION, Rule.CHUNK_BYTES}), frozenset({Action.SPLIT, Action.COALESCED})),
+    Category.RATE_LIMIT: (frozenset({Rule.MESSAGE_RATE, Rule.AUDIO_CHUNK_RATE}), frozenset({Action.SPLIT})),
 }
-"""The rules by which the gate makes what such a claim is about."""
+"""By which rules the gate makes what such a claim is about, and by which actions, whatever the rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,8 @@ def _shaped(session: Session, category: Category) -> bool:
     done = session.done
     if category is Category.IDLE_TIMEOUT:
         return done.delay_max >= LEAST_MARGIN or (session.gate is not None and session.gate.held_seconds > 0)
-    return any(rule in SHAPING.get(category, ()) and action is not Action.REFUSED for rule, action in done.actions)
+    rules, actions = SHAPING.get(category, (frozenset(), frozenset()))
+    return any((rule in rules and action is not Action.REFUSED) or action in actions for rule, action in done.actions)
 
 
 def _stuck(session: Session, now: float) -> tuple[Owner, str]:

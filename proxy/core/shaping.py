@@ -31,7 +31,7 @@ class Cut:
 class Shaper:
     """Of one session. Seconds and bytes are of samples alone."""
 
-    __slots__ = ("_longest", "_most", "_paced", "_room_bytes", "_room_seconds", "_shortest")
+    __slots__ = ("_least", "_longest", "_most", "_paced", "_room_bytes", "_room_seconds", "_shortest")
 
     def __init__(self, enforced: frozenset[Rule], bounds: Bounds) -> None:
         duration = Rule.CHUNK_DURATION in enforced
@@ -39,7 +39,8 @@ class Shaper:
         self._longest = bounds.chunk_max or inf if duration else inf
         self._most = bounds.chunk_bytes if Rule.CHUNK_BYTES in enforced else None
         self._paced = bounds.lead if Rule.PACE in enforced else inf
-        self._room_seconds = bounds.chunk_max or inf  # what is joined keeps to the vendor's bounds in any case
+        self._least = bounds.chunk_min or 0.0  # what is cut for its pace, and what is joined, keeps to the vendor's bounds in any case
+        self._room_seconds = bounds.chunk_max or inf
         self._room_bytes = bounds.chunk_bytes or (inf if bounds.chunk_max else LARGEST_JOINED)
 
     def is_short(self, seconds: float) -> bool:
@@ -59,7 +60,7 @@ class Shaper:
         if self._most is not None and length > self._most:
             limits.append((self._most, Rule.CHUNK_BYTES))
         if seconds > self._paced + ROUNDING:
-            limits.append((int(max(min(PACED_SECONDS, self._paced), 2 * self._shortest) * rate + ROUNDING), Rule.PACE))
+            limits.append((int(max(min(PACED_SECONDS, self._paced), 2 * self._least) * rate + ROUNDING), Rule.PACE))
         if not limits:
             return None
         most, rule = min(limits, key=lambda limit: limit[0])

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
 
+from proxy.core.audio import WIDTHS
 from proxy.core.policy import Bounds, Mode, Policy, Rule, bounds
 from proxy.core.profile import Endpoint, Profile
 from proxy.core.reach import acts, bare, counts, says
@@ -28,6 +29,8 @@ _NUMBER: Final = {
     Rule.CONCURRENCY: "sessions",
 }
 """What an operator can write where the vendor publishes no limit."""
+LOWEST_RATE: Final = 8000
+"""Samples a second, that speech comes in."""
 
 
 def without_nulls(data: Any) -> Any:
@@ -66,15 +69,31 @@ def contradictions(everywhere: Policy, listeners: Sequence[tuple[Policy, Profile
 
 def _disagrees(rule: Rule, policy: Policy, profile: Profile) -> str | None:
     """Numbers of a rule that do not go together, the operator's and the vendor's."""
-    if rule is not Rule.CHUNK_DURATION or policy.mode_of(rule) is Mode.OFF:
+    disagree = {Rule.CHUNK_DURATION: _durations, Rule.CHUNK_BYTES: _sizes}.get(rule)
+    if disagree is None or policy.mode_of(rule) is Mode.OFF:
         return None
-    for numbers in (bounds(policy.rules, endpoint.limits) for endpoint in profile.endpoints.values()):
-        shortest, longest = numbers.chunk_min or 0.0, numbers.chunk_max
-        if longest is not None and shortest * 2 > longest:
-            return f"the most must be at least twice the least for every chunk to fit: {shortest:g} s and {longest:g} s are too near"
-        if numbers.chunk_wait < shortest:
-            return f"a wait of {numbers.chunk_wait:g} s is too short for chunks of at least {shortest:g} s to fill"
+    found = (disagree(bounds(policy.rules, endpoint.limits), endpoint) for endpoint in profile.endpoints.values())
+    return next((wrong for wrong in found if wrong is not None), None)
+
+
+def _durations(numbers: Bounds, endpoint: Endpoint) -> str | None:
+    shortest, longest = numbers.chunk_min or 0.0, numbers.chunk_max
+    if longest is not None and shortest * 2 > longest:
+        return f"the most must be at least twice the least for every chunk to fit: {shortest:g} s and {longest:g} s are too near"
+    if numbers.chunk_wait < shortest:
+        return f"a wait of {numbers.chunk_wait:g} s is too short for chunks of at least {shortest:g} s to fill"
     return None
+
+
+def _sizes(numbers: Bounds, endpoint: Endpoint) -> str | None:
+    """Pieces that are too short for the vendor, in any of its formats."""
+    widths = [WIDTHS[name] for name in endpoint.audio.formats.values() if name in WIDTHS]
+    if numbers.chunk_bytes is None or numbers.chunk_min is None or not widths:
+        return None
+    least = int(2 * numbers.chunk_min * LOWEST_RATE * min(widths))
+    if numbers.chunk_bytes >= least:
+        return None
+    return f"pieces of {numbers.chunk_bytes} bytes are too short for chunks of at least {numbers.chunk_min:g} s: {least} bytes have to fit"
 
 
 def _why_not(rule: Rule, policy: Policy, profile: Profile) -> str | None:

@@ -171,6 +171,10 @@ def test_a_stall_that_was_over_settles_nothing() -> None:
     (Rule.CHUNK_BYTES, Action.SPLIT, "Chunk too long", Owner.UNKNOWN),
     (Rule.CHUNK_DURATION, Action.COALESCED, "Chunk too long", Owner.UNKNOWN),
     (Rule.PACE, Action.DELAYED, "Chunk too long", Owner.CLIENT),
+    (Rule.PACE, Action.SPLIT, "Chunk too long", Owner.UNKNOWN),
+    (Rule.AUDIO_CHUNK_RATE, Action.COALESCED, "Chunk too long", Owner.UNKNOWN),
+    (Rule.CHUNK_BYTES, Action.SPLIT, "Too many messages", Owner.UNKNOWN),
+    (Rule.CHUNK_DURATION, Action.COALESCED, "Too many messages", Owner.CLIENT),
     (Rule.MESSAGE_RATE, Action.DELAYED, "Too many messages", Owner.UNKNOWN),
 ])
 def test_nobody_is_blamed_for_what_the_gate_did(rule: Rule, action: Action, says: str, owner: Owner) -> None:

@@ -49,6 +49,14 @@ def test_what_just_fits_is_not_cut(limits: dict[str, Any], seconds: float) -> No
     assert shaper(**limits).cut(seconds, round(seconds * 32000), SPEECH) is None
 
 
+def test_no_cut_for_the_pace_makes_a_piece_too_short_for_the_vendor_whichever_rules_are_enforced() -> None:
+    limits: dict[str, Any] = {"chunk_seconds": [0.05, 1.0], "lead_seconds": 0.01}
+    assert shaper(Rule.PACE, **limits).cut(0.1, 3200, SPEECH) is None
+    cut = shaper(Rule.PACE, **limits).cut(0.45, 14400, SPEECH)
+    assert cut is not None
+    assert min(cut.sizes) >= 0.05 * 32000
+
+
 def test_what_cannot_be_cut_is_not() -> None:
     assert shaper(chunk_bytes=64).cut(1.0, 200, AudioFormat("pcm_s16le", 100, 200)) is None
 

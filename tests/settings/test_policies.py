@@ -128,6 +128,10 @@ CONTRADICTIONS = [
     ("policy:\n  rules: {chunk_duration: {wait_seconds: 0.01}}", [
         "5: policy.rules.chunk_duration: a wait of 0.01 s is too short for chunks of at least 0.05 s to fill",
     ]),
+    ("policy:\n  rules: {chunk_bytes: {max_bytes: 1599}}", [
+        "5: policy.rules.chunk_bytes: pieces of 1599 bytes are too short for chunks of at least 0.05 s: 1600 bytes have to fit",
+    ]),
+    ("policy:\n  rules: {chunk_bytes: {max_bytes: 1600}}", []),
     ("  policy:\n    rules:\n      message_rate: {mode: enforce}", [
         "6: listeners.0.policy.rules.message_rate.mode: cannot be enforced at acme: it publishes no limit; set per_minute",
     ]),
