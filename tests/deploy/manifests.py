@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from .promtool import ROOT
 
 KUBERNETES: Final = ROOT / "deploy" / "kubernetes"
+HELM: Final = ROOT / "deploy" / "helm"
 VERSIONS: Final = ("1.29", "1.37")
 """Of the API: the first that has native sidecars without being asked, and the newest there is a schema for."""
 
@@ -37,6 +38,13 @@ def tool(name: str, *arguments: str) -> str:
 @cache
 def kustomized(folder: Path) -> tuple[Object, ...]:
     return tuple(yaml.safe_load_all(tool("kubectl", "kustomize", str(folder))))
+
+
+@cache
+def templated(chart: str, release: str, *values: str) -> tuple[Object, ...]:
+    """A chart as it is installed under a name; values as KEY=VALUE."""
+    given = [argument for value in values for argument in ("--set", value)]
+    return tuple(filter(None, yaml.safe_load_all(tool("helm", "template", release, str(HELM / chart), *given))))
 
 
 def one(objects: tuple[Object, ...], kind: str, name: str | None = None) -> Object:
@@ -121,7 +129,15 @@ def check(thing: Object) -> None:
 
 def shipped() -> dict[str, tuple[Object, ...]]:
     """Every rendering, by what it is."""
-    return {name: kustomized(KUBERNETES / name) for name in ("examples/sidecar", "gateway", "examples/gateway", "monitoring")}
+    return {
+        **{name: kustomized(KUBERNETES / name) for name in ("examples/sidecar", "gateway", "examples/gateway", "monitoring")},
+        "helm sidecar": templated("example", "voice-agent"),
+        "helm gateway": templated("earwitness-gateway", "earwitness-gateway"),
+        "helm gateway, all on": templated("earwitness-gateway", "voice", "tls.secretName=earwitness-tls", "monitoring.enabled=true",
+                                          "monitoring.labels.release=prometheus", "podAnnotations.team=voice", "nodeSelector.pool=calls",
+                                          "tolerations[0].operator=Exists", "imagePullSecrets[0].name=pull",
+                                          "priorityClassName=high", f"earwitness.image.digest=sha256:{'0' * 64}"),
+    }
 
 
 def main() -> None:

@@ -82,5 +82,11 @@ def pod(thing: Object) -> Object:
     return spec
 
 
-SIDECARS: Final = (Workload("examples/sidecar", "voice-agent"), Workload("examples/sidecar", "transcribe-archive"))
-GATEWAYS: Final = (Workload("gateway", "earwitness-gateway"), Workload("examples/gateway", "earwitness-gateway"))
+SIDECARS: Final = (
+    Workload("examples/sidecar", "voice-agent"), Workload("examples/sidecar", "transcribe-archive"),
+    Workload("helm sidecar", "voice-agent"),
+)
+GATEWAYS: Final = (
+    Workload("gateway", "earwitness-gateway"), Workload("examples/gateway", "earwitness-gateway"),
+    Workload("helm gateway", "earwitness-gateway"), Workload("helm gateway, all on", "voice-earwitness"),
+)
