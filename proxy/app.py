@@ -17,11 +17,14 @@ from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
+from urllib.parse import urlsplit
 
+from proxy.core.fleet import Book
 from proxy.core.policy import Policy
 from proxy.core.profile import Profile
 from proxy.core.redact import redact
 from proxy.core.vendor import Vendor
+from proxy.fleet.fleet import Fleet
 from proxy.relay.call import Door
 from proxy.relay.capacity import Capacity
 from proxy.relay.dialer import Dialer, Upstream
@@ -64,9 +67,10 @@ class App:
         self.sampler = Sampler(self._lagged)
         self.dialer = Dialer(self.ledger.dialled, head, settings.timeouts.dial)
         self.tracing = tracing(build())
+        self.fleet = fleet_of(settings)
         self.relay = Relay(self.ledger, self.dialer, self.sampler, _correlation(settings), settings.limits.sessions,
                            settings.timeouts.ready, tracing=self.tracing, progress_seconds=settings.log.progress_seconds,
-                           capacity=self.capacity)
+                           capacity=self.capacity, fleet=self.fleet)
         self.servers = Servers(self.relay, head, settings.timeouts.handshake)
         self.vendors = _vendors(settings)
         self._doors: dict[Place, Door] = {}
@@ -92,6 +96,8 @@ class App:
         await self.servers.pages("metrics", settings.metrics.listen.host, settings.metrics.listen.port, pages)
         self.capacity.start()
         self.sampler.start()
+        if self.fleet is not None:
+            self.fleet.start()
 
     def _lagged(self, seconds: float) -> None:
         self.capacity.tick(seconds)
@@ -168,6 +174,8 @@ class App:
     async def stop(self) -> None:
         """Ends whatever is left, with its report."""
         await self.servers.stop()
+        if self.fleet is not None:
+            await self.fleet.close()
         self.sampler.stop()
         self.capacity.stop()
         await self.dialer.close()
@@ -211,7 +219,23 @@ def _door(settings: Settings, listener: Listener, vendor: Vendor) -> Door:
     allow = listener.allow
     lent = allow.origins is None and listener.upstream_tls.cert is not None
     origins = () if lent else allow.origins and tuple(map(str.lower, allow.origins))
-    return Door(listener.name, vendor, upstreams, listener.policy, allow.paths, origins)
+    return Door(listener.name, vendor, upstreams, listener.policy, allow.paths, origins, listener.account)
+
+
+def fleet_of(settings: Settings) -> Fleet | None:
+    """The process's part in a fleet, where there is one: only then is redis-py imported."""
+    fleet = settings.fleet
+    if fleet.url is None or fleet.key is None:
+        return None
+    from proxy.fleet.store import Server, Store, UnreachableError
+
+    parts, tls = urlsplit(fleet.url), fleet.tls
+    ca, cert, key = (str(file) if file is not None else None for file in (tls.ca, tls.cert, tls.key))
+    password = fleet.password.read if fleet.password is not None else None
+    server = Server(parts.hostname or "", parts.port or 6379, int(parts.path.strip("/") or 0), parts.scheme == "rediss", ca, cert, key,
+                    fleet.username, password)
+    book = Book(fleet.key.read().encode(), fleet.prefix, fleet.lease_seconds)
+    return Fleet(Store(server), UnreachableError, book, fleet.check_seconds)
 
 
 def upstream_tls(listener: Listener) -> ssl.SSLContext | None:

@@ -21,9 +21,10 @@ MAY_IMPORT: Final = {
     "core": set[str](),
     "settings": {"core"},
     "telemetry": {"core"},
+    "fleet": {"core", "telemetry"},
     "relay": {"core", "settings", "telemetry"},
     "simulators": {"core.audio"},
-    "app": {"core", "settings", "telemetry", "relay", "simulators"},
+    "app": {"core", "settings", "telemetry", "fleet", "relay", "simulators"},
     "prometheus": set[str](),
     "demo": {"core", "settings", "telemetry", "simulators", "app", "prometheus"},
     "commands": {"core", "settings", "telemetry", "relay", "simulators", "app", "demo", "prometheus"},
@@ -49,12 +50,14 @@ BANNED_IN_CORE: Final = {
     "yaml": "settings are decoded in settings",
     "prometheus_client": "sessions keep plain numbers; telemetry reads them when it is asked",
     "opentelemetry": "a session is a report; telemetry makes a span of it",
+    "redis": "what is asked of a fleet is decided here; who carries it is another's",
 }
 ONLY_IN: Final = {
     "aiohttp": ("relay", "its insides are known in one place, so that an upgrade is met in one place"),
     "yaml": ("settings", "one strict way to decode a file"),
     "prometheus_client": ("telemetry", "one catalogue of metrics"),
     "opentelemetry": ("telemetry", "sessions are told of to one module, which may be imported or not"),
+    "redis": ("fleet", "imported only where a fleet is configured, and by one module"),
     "websockets": ("simulators", "the relay passes bytes on and speaks no WebSocket"),
 }
 
@@ -169,6 +172,10 @@ def test_libraries_with_one_place_stay_in_it() -> None:
         if (library := name.split(".")[0]) in ONLY_IN and layer(module) != ONLY_IN[library][0]
     ]
     assert not wrong
+
+
+def test_one_module_knows_redis() -> None:
+    assert [module for module in MODULES if any(name.split(".")[0] == "redis" for name in imports(module))] == ["proxy.fleet.store"]
 
 
 EACH_ALONE: Final = """

@@ -19,6 +19,7 @@ from proxy.core.evidence import Delivery, Latest
 from proxy.core.gate import Gate
 from proxy.core.held import Done
 from proxy.core.inspect import Json, Kind, Told
+from proxy.core.policy import Rule
 from proxy.core.shape import Shape
 from proxy.core.tally import AudioSeconds, Tables, Traffic
 from proxy.core.timing import AudioClock, ResultClock
@@ -53,11 +54,12 @@ class Known:
 
     __slots__ = (
         "_declared", "_pending", "_pending_at", "_pending_name", "_ready_seconds", "answered_at", "answers_elsewhere", "audio",
-        "audio_format", "buffered", "buffered_max", "claim", "clock", "company", "connection_id", "date", "delivery", "done", "ending",
-        "endpoint", "expires_at", "facts", "failed", "from_client", "from_vendor", "gate", "gate_failed", "heard_at", "held_seconds",
-        "injected_at", "inspection", "judged_at", "kept_alive_at", "lagged_at", "lagged_for", "lead_seconds", "listener", "loop_lag_max",
-        "loudest", "ready_at", "reported_of", "req_id", "request", "rests", "results", "seen", "session_id", "shape", "spec", "started_at",
-        "stopped_at", "streams", "then", "to_client", "to_vendor", "trace", "vendor", "vendor_profile", "waiting", "wall", "warnings",
+        "audio_format", "buffered", "buffered_max", "claim", "clock", "company", "connection_id", "crowded", "date", "delivery", "done",
+        "ending", "endpoint", "expires_at", "facts", "failed", "from_client", "from_vendor", "gate", "gate_failed", "heard_at",
+        "held_seconds", "injected_at", "inspection", "judged_at", "kept_alive_at", "lagged_at", "lagged_for", "lead_seconds", "listener",
+        "loop_lag_max", "loudest", "ready_at", "reported_of", "req_id", "request", "rests", "results", "seen", "session_id", "shape",
+        "spec", "started_at", "stopped_at", "streams", "then", "to_client", "to_vendor", "trace", "vendor", "vendor_profile", "waiting",
+        "wall", "warnings",
     )
 
     from_client: FrameScanner
@@ -113,6 +115,7 @@ class Known:
         self.then: Then | None = None  # what was known when the vendor judged
         self.shape = Shape(endpoint.spec.limits if endpoint else None)
         self.company: Company | None = None  # the sessions of the same credential
+        self.crowded: frozenset[Rule] = frozenset()  # the rules by which, over a whole fleet, this was one too many
         self.reported_of: tuple[float, float] | None = None  # audio delivered and read when the vendor last told its own figure
         self.date: str | None = None  # the vendor's clock, as its answer told it
         self.heard_at: float | None = None  # when audio that was looked at was last not silent

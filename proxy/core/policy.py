@@ -6,6 +6,7 @@ gate's business (gate), and the shadow's (shadow), which only counts.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Final, Self
@@ -103,12 +104,30 @@ class SessionDuration(RulePolicy):
     """After which a session is ended in the vendor's own way; without it, at 98 % of the vendor's longest."""
 
 
-class ConnectionRate(RulePolicy):
+class Scope(StrEnum):
+    """Whose sessions count together."""
+
+    PROCESS = "process"
+    FLEET = "fleet"
+
+
+class OfCredential(RulePolicy):
+    """Of all sessions that share a credential."""
+
+    scope: Scope = Scope.PROCESS
+    """process: those that come through this one. fleet: those of all processes that share a Redis (`fleet` of the settings)."""
+    local_share: Annotated[float, Field(gt=0, le=1, strict=True)] | None = None
+    """With scope fleet: the share of the limit that this process holds to by itself while Redis does not answer; without it, to none."""
+
+
+class ConnectionRate(OfCredential):
     per_minute: Above0 | None = None
 
 
-class Concurrency(RulePolicy):
+class Concurrency(OfCredential):
     sessions: Annotated[int, Field(gt=0, strict=True)] | None = None
+    linger_seconds: Annotated[float, Field(ge=0, le=3600, strict=True)] = 5.0
+    """With scope fleet: how long a slot is kept after an end that the vendor may not have noticed yet."""
 
 
 class EndProperly(RulePolicy):
@@ -167,6 +186,8 @@ class Bounds:
     session_seconds: float | None
     connections_per_minute: float | None
     sessions: int | None
+    watched_only: frozenset[Rule] = frozenset()
+    """The vendor moves these limits itself: whoever held a fleet to a number would hold it back."""
 
 
 def bounds(rules: Rules, limits: Limits) -> Bounds:
@@ -186,7 +207,15 @@ def bounds(rules: Rules, limits: Limits) -> Bounds:
         session_seconds=rules.session_duration.seconds or (limits.session_seconds * 0.98 if limits.session_seconds else None),
         connections_per_minute=rules.connection_rate.per_minute or limits.connections_per_minute,
         sessions=rules.concurrency.sessions or limits.sessions,
+        watched_only=frozenset(_moving(rules, limits)) if limits.adapts else frozenset(),
     )
+
+
+def _moving(rules: Rules, limits: Limits) -> Iterator[Rule]:
+    if rules.connection_rate.scope is Scope.FLEET and "connections_per_minute" in limits.adapts:
+        yield Rule.CONNECTION_RATE
+    if rules.concurrency.scope is Scope.FLEET and "sessions" in limits.adapts:
+        yield Rule.CONCURRENCY
 
 
 def _first(*values: float | None) -> float:

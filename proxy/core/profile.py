@@ -55,6 +55,8 @@ class Limits(Strict):
     """New sessions of one credential, in any one minute."""
     sessions: Annotated[int, Field(gt=0)] | None = None
     """Open sessions of one credential at once."""
+    adapts: tuple[Literal["connections_per_minute", "sessions"], ...] = ()
+    """Which of these two the vendor itself raises and lowers as they are used: counted across a fleet, and never enforced there."""
     rate_ratio: float | None = Field(default=None, gt=0)
     lead_seconds: Annotated[float, Field(gt=0)] | None = None
     """How far audio may be ahead of real time."""

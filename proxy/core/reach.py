@@ -34,7 +34,7 @@ def counts(rule: Rule, endpoint: Endpoint, numbers: Bounds) -> bool:
 
 def acts(rule: Rule, endpoint: Endpoint, numbers: Bounds) -> tuple[Action, ...]:
     """What the rule may do there when it is enforced; nothing where it can at most count."""
-    if not counts(rule, endpoint, numbers):
+    if not counts(rule, endpoint, numbers) or rule in numbers.watched_only:
         return ()
     if rule in _CUTS:
         return _chunks(rule, numbers) if bare(endpoint) else ()

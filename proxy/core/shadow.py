@@ -38,7 +38,8 @@ def shadowed(known: Known, policy: Policy) -> frozenset[Rule]:
     if known.spec is None:
         return frozenset()
     numbers = bounds(policy.rules, known.spec.spec.limits)
-    return frozenset(rule for rule, would in _WOULD.items() if policy.mode_of(rule) is Mode.OBSERVE and would(known, numbers))
+    observed = [rule for rule in _WOULD if policy.mode_of(rule) is Mode.OBSERVE or (policy.enforces(rule) and rule in numbers.watched_only)]
+    return frozenset(rule for rule in observed if _WOULD[rule](known, numbers))
 
 
 def rejected(rule: Rule, verdict: Verdict) -> bool:
@@ -106,11 +107,13 @@ def _ended_in_time(known: Known, numbers: Bounds) -> bool:
 
 def _not_let_in(known: Known, numbers: Bounds) -> bool:
     company, limit = known.company, numbers.connections_per_minute
-    return company is not None and limit is not None and company.per_minute > limit
+    here = company is not None and limit is not None and company.per_minute > limit
+    return here or Rule.CONNECTION_RATE in known.crowded
 
 
 def _one_too_many(known: Known, numbers: Bounds) -> bool:
-    return known.company is not None and numbers.sessions is not None and known.company.open > numbers.sessions
+    here = known.company is not None and numbers.sessions is not None and known.company.open > numbers.sessions
+    return here or Rule.CONCURRENCY in known.crowded
 
 
 def _ended_properly(known: Known, numbers: Bounds) -> bool:

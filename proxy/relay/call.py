@@ -1,8 +1,8 @@
 """One call, from the client's request to the session's end.
 
-    take the client over -> dial the vendor -> 101: splice          -> report
-                                            -> refusal: pass it on  -> report
-                                            -> no answer: 502 / 504 -> report
+    take the client over -> ask the fleet -> dial the vendor -> 101: splice          -> report
+                            (where there     -> no: 429      -> refusal: pass it on  -> report
+                             is one)                         -> no answer: 502 / 504 -> report
 
 Owns the order of these steps, and that the report is made exactly once on every way out. What things mean is the
 session's business (core), how bytes cross the splice's.
@@ -24,6 +24,7 @@ from proxy.core.policy import Policy
 from proxy.core.session import Session
 from proxy.core.vendor import Vendor
 from proxy.core.verdict import Category, Inspection, Side, Transport
+from proxy.relay.admission import Applicant
 from proxy.relay.answers import failed_dial
 from proxy.relay.bodies import LOOKED_AT, beginning
 from proxy.relay.dialer import Answer, Dialer, DialError, Upstream
@@ -53,6 +54,7 @@ class Door:
     policy: Policy = field(default_factory=Policy)
     paths: tuple[str, ...] | None = None  # what may be asked for; None: all that the vendor has a route for
     origins: tuple[str, ...] | None = None  # of web pages that may ask; None: all
+    account: str | None = None  # a name under which all its sessions count together
 
     def allows(self, target: str, headers: Mapping[str, str]) -> bool:
         """Whether the operator lets such a request through. Header names in lower case."""
@@ -105,13 +107,15 @@ class Call:
     """`over(call)` is called once, when the session is at its end; `tell(call)` after each look at it while it is open."""
 
     __slots__ = ("_answered", "_client", "_direct", "_keeper", "_over", "_splice", "_task", "_tell", "_turns", "_vendor", "_waiting",
-                 "guard", "session", "told", "told_at", "trace")
+                 "applicant", "guard", "session", "told", "told_at", "trace")
 
     def __init__(self, session: Session, over: Callable[[Call], None], tell: Callable[[Call], None], turns: Turns,
                  guard: Guard, trace: Trace) -> None:
         self.session = session
         self.guard = guard
         self.trace = trace
+        self.applicant: Applicant | None = None
+        """Where the fleet is to be asked."""
         self.told: int | None = None
         """The status that the client got."""
         self.told_at = session.started_at
@@ -174,6 +178,13 @@ class Call:
     # Until there is an answer
 
     async def _run(self, dialer: Dialer, upstream: Upstream, head: bytes) -> None:
+        if self.applicant is not None:
+            refusal = await self.applicant.ask()
+            if refusal is not None:
+                self.session.refused_here(refusal)
+                self._write(failed_dial(None, refusal))
+                return
+            self.applicant.dialled = True
         try:
             answer = await dialer.dial(self.session.vendor, upstream, head)
         except DialError as error:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,11 +18,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from proxy.core.crowd import Crowd, credential_of
 from proxy.core.exchange import Exchange
 from proxy.core.known import UNKNOWN_ENDPOINT
 from proxy.core.own import own_meaning
-from proxy.core.policy import Action, Rule, bounds
 from proxy.core.profile import Route
 from proxy.core.report import Report, utc
 from proxy.core.reporting import correlated, report_of
@@ -32,6 +29,7 @@ from proxy.core.shadow import rejected, shadowed
 from proxy.core.vendor import Request
 from proxy.core.verdict import Inspection, Outcome, Phase, Verdict
 from proxy.core.watch import READY_SECONDS
+from proxy.relay.admission import Admission, Fleet
 from proxy.relay.answers import response
 from proxy.relay.call import Call, Door
 from proxy.relay.capacity import Capacity
@@ -51,8 +49,6 @@ from proxy.telemetry.traces import Passage, Trace, Tracing, ids
 
 Correlation = Mapping[str, Sequence[str]]
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
-TOO_MANY: Final = {Rule.CONNECTION_RATE: "sidecar_rate_limited", Rule.CONCURRENCY: "sidecar_concurrency_limited"}
 
 _NOBODY: Final = web.Response
 """What a handler returns once the transport has left aiohttp; it goes nowhere."""
@@ -78,8 +74,12 @@ class Relay:
     turns: Turns = field(default_factory=Turns)
     capacity: Capacity = field(default_factory=Capacity)
     room: Room = field(default_factory=Room)
-    crowd: Crowd = field(default_factory=lambda: Crowd(secrets.token_bytes(32)))
+    fleet: Fleet | None = None
+    admission: Admission = field(init=False)
     on_idle: Callable[[], None] | None = None
+
+    def __post_init__(self) -> None:
+        self.admission = Admission(self.ledger.fell_back, self.fleet)
 
     def handler(self, of: Callable[[], Door]) -> Handler:
         """What answers the requests of one listener. `of` gives its door as it is when a request comes."""
@@ -203,9 +203,10 @@ class Relay:
         session = call.session
         if self.capacity.blinds:
             session.unwatched()
-        refusal = harmless(self._too_many, door, session)
+        refusal = harmless(self.admission.refusal, session, door.name, door.policy, door.account)
         if refusal is not None:
             return refusal
+        call.applicant = harmless(self.admission.applicant, session, door.policy, door.account)
         harmless(self._say_open, session)
         taken = take_client(request, call.waiting)
         if taken is None:
@@ -222,22 +223,6 @@ class Relay:
         if self.most is not None and len(self.calls) > self.most:
             return "sidecar_too_many_sessions"
         return self.capacity.refusal(client)
-
-    def _too_many(self, door: Door, session: Session) -> str | None:
-        """Counts the session in. The code of our own refusal, where the policy lets no more of this credential through."""
-        policy, places = door.policy, session.spec.spec.credentials if session.spec is not None else ()
-        company = session.company = self.crowd.came(door.name, credential_of(places, session.request), session.started_at)
-        if company is None or session.spec is None:
-            return None
-        numbers = bounds(policy.rules, session.spec.spec.limits)
-        for rule, found, most in ((Rule.CONNECTION_RATE, company.per_minute, numbers.connections_per_minute),
-                                  (Rule.CONCURRENCY, company.open, numbers.sessions)):
-            if most is not None and found > most and policy.enforces(rule):
-                self.crowd.sent_away(company)
-                session.company = None
-                session.done.count(rule, Action.REFUSED)
-                return TOO_MANY[rule]
-        return None
 
     def _say_open(self, session: Session) -> None:
         log.session_open(**_named(session), listener=session.listener, vendor=session.vendor, endpoint=session.endpoint,
@@ -265,7 +250,7 @@ class Relay:
     def _over(self, call: Call, correlation: Correlation) -> None:
         """The one way out of every session. Its numbers stand still from here on; the report waits for its turn."""
         self.sampler.remove(call)
-        harmless(self.crowd.left, call.session.company)
+        harmless(self.admission.left, call.session)
         ended_at = monotonic()
         self.turns.add(lambda: self._report(call, ended_at, correlation))
 
@@ -277,6 +262,8 @@ class Relay:
         except Exception as error:
             harmless(log.state, "report_failed", logging.ERROR, error=error, **_named(session))
             report = _poor_report(session)
+        if call.applicant is not None:
+            harmless(call.applicant.over)
         harmless(self._noticed, session)
         harmless(self._count, call, report, ended_at)
         harmless(self.history.add, report)

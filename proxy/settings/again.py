@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from proxy.settings.fleet import Fleet
 from proxy.settings.model import Listener, Settings
 from proxy.settings.problems import ConfigError, Problem
 from proxy.settings.values import Address
@@ -46,3 +47,5 @@ def _fixed(old: Settings, new: Settings) -> Iterator[tuple[str, object, object]]
     yield "timeouts.handshake", old.timeouts.handshake, new.timeouts.handshake
     yield "limits.header_bytes", old.limits.header_bytes, new.limits.header_bytes
     yield "limits.headers", old.limits.headers, new.limits.headers
+    for name in Fleet.model_fields:
+        yield f"fleet.{name}", getattr(old.fleet, name), getattr(new.fleet, name)

@@ -64,7 +64,7 @@ def check(path: Path) -> list[Problem]:
         if "rules" in top:
             common_in(document)
         else:
-            known = _settled(document, path.parent, {}, Overrides(), thorough=True).catalogue
+            known = _settled(document, path.parent, None, Overrides(), thorough=True).catalogue
             own = [file for file in _files(document, path.parent, []).values() if file.parent != packaged() / "vendors"]
             return [problem for file in own for problem in problems_of(read(file), known.profiles[file.stem], known.common)]
     except ConfigError as error:
@@ -83,15 +83,17 @@ def load_known(env: Mapping[str, str]) -> Catalogue:
     return load_some(files, files)
 
 
-def _settled(document: Document, folder: Path, env: Mapping[str, str], overrides: Overrides, thorough: bool) -> Settings:
+def _settled(document: Document, folder: Path, env: Mapping[str, str] | None, overrides: Overrides, thorough: bool) -> Settings:
+    """`env` None: of whoever will run with it nothing is known."""
     problems: list[Problem] = []
     files = _files(document, folder, problems)
     if isinstance(document.data, dict | None):
         document.data = dict(document.data or {})
         if document.data.get("listeners") is None:
             document.data["listeners"] = [{"vendor": vendor} for vendor in vendor_files()]
-        _lay_over(document, env, overrides, problems)
-    settings, found = validated(Settings, document, {"folder": folder, "vendors": sorted(files)})
+        _lay_over(document, env or {}, overrides, problems)
+    context = {"folder": folder, "vendors": sorted(files), **({} if env is None else {"env": env})}
+    settings, found = validated(Settings, document, context)
     problems += found
     problems += _twice(document, _written(document.data))
     if settings is None or problems:
@@ -215,7 +217,7 @@ def _twice(document: Document, addresses: Iterable[tuple[Keys, Address]]) -> Ite
 def _completed(document: Document, settings: Settings, catalogue: Catalogue) -> Settings:
     """What only the profiles know: the default port, the routes and their upstreams; and what a policy may ask for."""
     asked = [(listener.policy, catalogue.profiles[listener.vendor]) for listener in settings.listeners]
-    problems = [document.problem(keys, message) for keys, message in contradictions(settings.policy, asked)]
+    problems = [document.problem(keys, message) for keys, message in contradictions(settings.policy, asked, settings.fleet.url is not None)]
     listeners = []
     for number, listener in enumerate(settings.listeners):
         profile = catalogue.profiles[listener.vendor]

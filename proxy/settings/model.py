@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationInfo, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationInfo, model_validator
 
 from proxy.core.policy import Policy
+from proxy.settings.fleet import Fleet
 from proxy.settings.policies import without_nulls
 from proxy.settings.problems import instead, shown
 from proxy.settings.profiles import Catalogue
+from proxy.settings.section import Section
 from proxy.settings.upstreams import host_part
 from proxy.settings.values import Address, CaFile, File, Listen, Loopback, Networks, Origin, Prefix, Shown, origin, proves
 
@@ -26,17 +28,6 @@ OfPolicy = Annotated[Policy, BeforeValidator(without_nulls)]
 
 EVERY_ROUTE = ""
 """Stands for all routes in a listener's upstreams, until the profile is known."""
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_the_default(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            return {key: value for key, value in data.items() if value is not None or key not in cls.model_fields}
-        return data
 
 
 class Metrics(Section):
@@ -106,16 +97,19 @@ class Listener(Section):
     upstream: Annotated[
         dict[str, Origin],
         BeforeValidator(_for_routes, json_schema_input_type=Origin | dict[str, Origin]),
-    ] = {}
+    ] = Field({})
     """One URL for all routes, or a map of the profile's route names to URLs; the profile's own for the rest.
     Loaded settings have an entry for every route here."""
-    variables: dict[str, Annotated[str, AfterValidator(host_part)]] = {}
+    variables: dict[str, Annotated[str, AfterValidator(host_part)]] = Field({})
     """What stands in braces in the profile's own upstreams, such as a region; the profile's defaults for the rest."""
     allow: Allow = Allow()
     tls: Tls = Tls()
     upstream_tls: UpstreamTls = UpstreamTls()
     policy: OfPolicy = Policy()
     """What is done about its clients' traffic: what stands here counts before the policy of all. Loaded settings have both in one."""
+    account: Name | None = None
+    """A name of the operator's for the vendor's account, where its sessions do not share one credential (tokens made for each session,
+    several keys of one project): all of them then count together, instead of those of each credential."""
 
     @model_validator(mode="before")
     @classmethod
@@ -193,6 +187,7 @@ class Settings(Section):
     timeouts: Timeouts = Timeouts()
     limits: Limits = Limits()
     drain: Drain = Drain()
+    fleet: Fleet = Fleet()
     log: Log = Log()
     profiles: tuple[File, ...] = ()
     """Further vendor files, or folders of them, relative to this file. One named as a packaged vendor takes its place."""

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel
 
 from proxy.core.audio import WIDTHS
-from proxy.core.policy import Bounds, Mode, Policy, Rule, bounds
+from proxy.core.policy import Bounds, Mode, OfCredential, Policy, Rule, Scope, bounds
 from proxy.core.profile import Endpoint, Profile
 from proxy.core.reach import acts, bare, counts, says
 from proxy.settings.document import Keys
@@ -45,8 +45,8 @@ def merged(base: M, nearer: M) -> M:
     return base.model_copy(update=both)
 
 
-def contradictions(everywhere: Policy, listeners: Sequence[tuple[Policy, Profile]]) -> Iterator[tuple[Keys, str]]:
-    """Where, and what is wrong, of the policy of the file and those that the listeners wrote.
+def contradictions(everywhere: Policy, listeners: Sequence[tuple[Policy, Profile]], fleet: bool = False) -> Iterator[tuple[Keys, str]]:
+    """Where, and what is wrong, of the policy of the file and those that the listeners wrote. `fleet`: there is one.
 
     What is asked for by name must be possible: at the listener that asks for it, or at one at least if the whole file does.
     """
@@ -55,7 +55,7 @@ def contradictions(everywhere: Policy, listeners: Sequence[tuple[Policy, Profile
         policy = merged(everywhere, own)
         for rule in Rule:
             of_listener = ("listeners", number, "policy", "rules", rule.value)
-            if wrong := _disagrees(rule, policy, profile):
+            if wrong := _disagrees(rule, policy, profile) or _alone(rule, policy, fleet):
                 yield of_listener if rule.value in own.rules.model_fields_set else ("policy", "rules", rule.value), wrong
             elif getattr(policy.rules, rule).mode is Mode.ENFORCE and (wrong := _why_not(rule, policy, profile)):
                 if getattr(own.rules, rule).mode is Mode.ENFORCE:
@@ -96,6 +96,17 @@ def _sizes(numbers: Bounds, endpoint: Endpoint) -> str | None:
     return f"pieces of {numbers.chunk_bytes} bytes are too short for chunks of at least {numbers.chunk_min:g} s: {least} bytes have to fit"
 
 
+def _alone(rule: Rule, policy: Policy, fleet: bool) -> str | None:
+    shared = getattr(policy.rules, rule)
+    if not isinstance(shared, OfCredential) or policy.mode_of(rule) is Mode.OFF:
+        return None
+    if shared.scope is Scope.FLEET and not fleet:
+        return "scope: fleet needs fleet.url, the Redis that the processes share"
+    if shared.scope is Scope.PROCESS and shared.local_share is not None:
+        return "local_share goes with scope: fleet"
+    return None
+
+
 def _why_not(rule: Rule, policy: Policy, profile: Profile) -> str | None:
     """Why no endpoint of the vendor can have the rule enforced; None where one can."""
     each = [(endpoint, bounds(policy.rules, endpoint.limits)) for endpoint in profile.endpoints.values()]
@@ -105,6 +116,8 @@ def _why_not(rule: Rule, policy: Policy, profile: Profile) -> str | None:
 
 
 def _reason(rule: Rule, each: Sequence[tuple[Endpoint, Bounds]]) -> str:
+    if any(rule in numbers.watched_only for _, numbers in each):
+        return "with scope: fleet; it moves this limit itself, so that it can only be observed"
     if any(counts(rule, endpoint, numbers) for endpoint, numbers in each) and not any(bare(endpoint) for endpoint, _ in each):
         return "its audio comes in messages that cannot be cut or joined"
     if rule is Rule.IDLE:

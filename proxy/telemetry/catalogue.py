@@ -108,6 +108,8 @@ METRICS: Final = (
     _gauge("undelivered_seconds", "seconds", "vendor", "Audio of open sessions that was written and is not yet acknowledged."),
     _counter("inspection_errors", "", "vendor where", "Faults while looking into what passed. The session went on."),
     _counter("sessions_uninspected", "", "vendor", "Sessions that ended with their inspection lost: relayed blind, at least in part."),
+    _counter("fleet_fallbacks", "", "vendor",
+             "Sessions for which Redis did not say in time whether the account has room: each process decided by itself."),
     _counter("telemetry_dropped", "", "signal", "Spans and log lines that were lost, because nobody took them in time."),
     _gauge("config_last_reload_successful", "", "", "1 if the settings were good when they were last read, else 0."),
     _gauge("config_last_reload_timestamp_seconds", "seconds", "", "When the settings that new sessions get were read, in Unix time."),

@@ -99,6 +99,7 @@ class Ledger:
         self.finished: dict[tuple[str, str], Carried] = {}
         self.inspection_errors: dict[tuple[str, str], int] = {}
         self.uninspected: dict[tuple[str], int] = {}
+        self.fallbacks: dict[tuple[str], int] = {}
         self.error_info: dict[tuple[str, ...], int] = {}
         self.lag = Histogram(LAG_SECONDS)
         self.overloaded = False
@@ -124,6 +125,7 @@ class Ledger:
             self.tables(listener, vendor, endpoint)
         places = [(listener, vendor, endpoint) for endpoint in endpoints]
         _at_0(self.uninspected, [(vendor,)])
+        _at_0(self.fallbacks, [(vendor,)])
         _at_0(self.started_total, places)
         _at_0(self.active, places)
         _at_0(self.ended_total, ((*place, *end) for place in places for end in known.ENDS))
@@ -221,6 +223,10 @@ class Ledger:
     def policy_shadow(self, vendor: str, rule: str, vendor_outcome: str) -> None:
         """A rule that is only observed would have acted, once a session. `vendor_outcome` is one of `catalogue.VENDOR_OUTCOMES`."""
         _count(self.shadows, (vendor, rule, vendor_outcome))
+
+    def fell_back(self, vendor: str) -> None:
+        """A session was let in because the fleet did not say in time whether it may."""
+        _count(self.fallbacks, (vendor,))
 
     def inspection_error(self, vendor: str, where: str) -> None:
         """`where` is one of `catalogue.INSPECTED`."""

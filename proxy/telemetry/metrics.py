@@ -64,6 +64,7 @@ class Metrics:
             "undelivered_seconds": sums.undelivered.items(),
             "inspection_errors_total": book.inspection_errors.items(),
             "sessions_uninspected_total": book.uninspected.items(),
+            "fleet_fallbacks_total": book.fallbacks.items(),
             "telemetry_dropped_total": [((signal,), self._dropped[signal]() if signal in self._dropped else 0) for signal in SIGNALS],
             "config_last_reload_successful": [((), int(book.settings_good))],
             "config_last_reload_timestamp_seconds": [((), book.settings_at)],
