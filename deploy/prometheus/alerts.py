@@ -46,7 +46,7 @@ def groups(numbers: Numbers) -> dict[str, list[Alert]]:
         "client": [*_client(recurring), _never_speak(numbers["never_speak"]), _abandoned(numbers["abandoned"])],
         "sidecar": [_down(numbers["down"], numbers["targets"]), _instance_down(numbers["instance_down"], numbers["targets"]),
                     _bypassed(numbers["bypassed"], numbers["targets"]), _loop_lag(numbers["loop_lag"]),
-                    _overloaded(numbers["overloaded"]), _reload(numbers["reload"]),
+                    _overloaded(numbers["overloaded"]), _reload(numbers["reload"]), _fleet(numbers["fleet"]),
                     _inspection(numbers["inspection"]), _uninspected(numbers["uninspected"]),
                     _unclassified(numbers["unclassified"]), _contradictions(numbers["contradictions"])],
     }
@@ -327,6 +327,14 @@ def _reload(n: Numbers) -> Alert:
         "EarwitnessReloadFailed", "earwitness_config_last_reload_successful == 0", n["for"],
         "The last settings that were to be read again were refused: the ones before them are in force.",
         "{{ $labels.instance }} goes on with the settings that it had; its log says file, line and path of every mistake.", SIDECAR,
+    )
+
+
+def _fleet(n: Numbers) -> Alert:
+    return Alert(
+        "EarwitnessFleetFallbacks", f"{_increase('vendor', 'earwitness_fleet_fallbacks_total', n['window'])} >= {n['sessions']}", n["for"],
+        "Redis does not say whether the account has room: limits of a whole account are not held.",
+        f"{VENDOR}: {COUNT} sessions in {n['window']} were let in unasked. The vendor's own limit remains.", SIDECAR,
     )
 
 
