@@ -18,7 +18,7 @@ from proxy.core.known import Known
 from proxy.core.protobuf import HEAD
 from proxy.core.tally import AUDIO, BINARY
 from proxy.core.verdict import Inspection, Noticed, Side
-from proxy.core.wire import OP_BINARY, OP_CLOSE, OP_TEXT, SAMPLED
+from proxy.core.wire import FLOOD, OP_BINARY, OP_CLOSE, OP_TEXT, SAMPLED
 
 RESULT_SPACING: Final = 0.5
 """Seconds: interim results that follow each other more closely are counted but not parsed. No other message is passed over."""
@@ -71,7 +71,7 @@ class OneSide:
 
     def lost(self, reason: str) -> None:
         self.known.blind(self.side)
-        self.known.warned(f"framing_{reason}")
+        self.known.warned(reason if reason == FLOOD else f"framing_{reason}")
 
 
 class ClientSide(OneSide):

@@ -33,6 +33,12 @@ LARGEST_CONTROL: Final = 125
 SAMPLED: Final = 10
 """The head of one binary message in so many is asked for, where audio is all that binary messages hold."""
 NO_RUN: Final = -1
+FRAMES_AT_ONCE: Final = 4096
+"""In one chunk, and so in one turn of the loop; with more of them the direction is looked into no further. No speech is cut so small.
+Two minutes of pieces of 30 ms that waited somewhere are no more."""
+FRAMES_A_SECOND: Final = 20_000
+FLOOD: Final = "flood"
+"""What a scanner that has had enough says when it is lost."""
 GATHERED: Final = 8
 """Small chunks that are looked at together."""
 GATHERED_BYTES: Final = 6144
@@ -58,7 +64,7 @@ class Sink(Protocol):
         """A close, ping or pong with its unmasked payload."""
 
     def lost(self, reason: str) -> None:
-        """Framing is broken; nothing more will come from this direction."""
+        """Framing is broken, or there is too much of it (FLOOD); nothing more will come from this direction."""
 
 
 def unmask(payload: bytes, mask: bytes) -> bytes:
@@ -79,9 +85,9 @@ class FrameScanner:
     """
 
     __slots__ = (
-        "_captured", "_compressed", "_done", "_first", "_frame_length", "_header", "_left", "_mask", "_message_length", "_opcode", "_plain",
-        "_run_head", "_run_left", "_run_length", "_run_size", "_text", "_times", "_want", "binary_type", "deflate", "head", "is_lost",
-        "sampled", "sink", "small", "traffic",
+        "_captured", "_compressed", "_done", "_first", "_frame_length", "_frames", "_header", "_left", "_mask", "_message_length",
+        "_opcode", "_plain", "_run_head", "_run_left", "_run_length", "_run_size", "_since", "_text", "_times", "_want", "binary_type",
+        "deflate", "head", "is_lost", "sampled", "sink", "small", "traffic",
     )
 
     def __init__(self, sink: Sink, traffic: Traffic, binary_type: int = BINARY) -> None:
@@ -94,6 +100,7 @@ class FrameScanner:
         self.small = 0
         self.deflate = False
         self.is_lost = False
+        self._since, self._frames = 0.0, 0  # frames of this second, but for those that came alone
         self._plain = True  # nothing is cut or open: the next chunk may be one whole frame
         self._run_size = NO_RUN  # of the chunk that each frame of the run is
         self._run_head = b""  # what each of them begins with: first byte, length
@@ -182,9 +189,14 @@ class FrameScanner:
     def _scan(self, data: bytes, now: float) -> None:
         self.settle()
         self._run_size = NO_RUN
-        at, size = 0, len(data)
+        if now - self._since >= 1.0:
+            self._since, self._frames = now, 0
+        at, size, most = 0, len(data), min(FRAMES_A_SECOND, self._frames + FRAMES_AT_ONCE)
         while at < size and not self.is_lost and not self._done:
             at = self._payload(data, at, now) if self._header is None else self._step(data, at, now)
+            if self._frames > most:
+                self.is_lost = True
+                self.sink.lost(FLOOD)
         self._plain = self.at_boundary and not self.is_lost and not self._done
 
     def stop(self) -> None:
@@ -260,6 +272,7 @@ class FrameScanner:
     def _complete(self, now: float) -> None:
         opcode, length = self._first & 0x0F, self._frame_length
         kind = self.binary_type if opcode == OP_BINARY else _TYPES[opcode]
+        self._frames += 1
         self.traffic.frames[kind] += 1
         self.traffic.bytes[kind] += length
         captured = unmask(bytes(self._captured), self._mask)

@@ -15,6 +15,8 @@ from websockets.frames import Frame, Opcode
 
 from proxy.core import tally
 from proxy.core.wire import (
+    FLOOD,
+    FRAMES_AT_ONCE,
     GATHERED,
     GATHERED_BYTES,
     LARGEST_TEXT,
@@ -225,6 +227,25 @@ def test_broken_framing_is_told_once_and_looked_into_no_further(data: bytes, rea
         assert made.traffic.wire_bytes == len(data) + len(frame(TEXT, b"more") + frame(TEXT, b"and more"))
 
 
+def lost(chunks: list[tuple[bytes, float]]) -> bool:
+    made, seen = scanner()
+    for chunk, now in chunks:
+        made.feed(chunk, now)
+    assert ("lost", FLOOD) in seen.events or not made.is_lost
+    return made.is_lost
+
+
+@pytest.mark.parametrize("one", [frame(PING), frame(BINARY), frame(BINARY, b"x"), frame(CONTINUATION, fin=False)])
+def test_a_flood_is_looked_into_no_further(one: bytes) -> None:
+    """Too many frames in a chunk, which would hold up the loop, or in a second."""
+    start = [(frame(BINARY, fin=False), 0.0)] if one == frame(CONTINUATION, fin=False) else []
+    assert not lost([*start, (one * FRAMES_AT_ONCE, 1.0)])
+    assert lost([*start, (one * (FRAMES_AT_ONCE + 1), 1.0)])
+    for seconds, flood in ((0.5, True), (2.0, False)):
+        chunks = [(one * 1000, 1.0 + seconds * number / 30) for number in range(30)]
+        assert lost([*start, *chunks]) is flood
+
+
 @pytest.mark.parametrize(("data", "reason"), [
     (frame(PING, rsv=0x40), "control_frame"),
     (frame(TEXT, b"a", fin=False, rsv=0x40) + frame(CONTINUATION, rsv=0x40), "continuation"),
@@ -285,10 +306,10 @@ def test_a_message_in_very_many_fragments_stays_within_the_bound() -> None:
     one = frame(CONTINUATION, b"x", masked=True, fin=False)
     made.feed(frame(TEXT, b"x", masked=True, fin=False), 0.0)
     most = 0
-    for _ in range(300):
-        made.feed(one * 1000, 0.0)
+    for second in range(300):
+        made.feed(one * 1000, float(second))
         most = max(most, sys.getsizeof(made._text) + sys.getsizeof(made._captured))
-    made.feed(frame(CONTINUATION, b"x", masked=True), 0.0)
+    made.feed(frame(CONTINUATION, b"x", masked=True), 300.0)
     assert seen.events == [("message", OP_TEXT, 300_002, None, False)]
     assert LARGEST_TEXT <= most < 1.2 * LARGEST_TEXT  # a growing buffer has room to spare
 

@@ -99,7 +99,7 @@ class Sidecar:
     async def settles(self, most: int) -> None:
         """Until it has no more descriptors than that."""
         async with asyncio.timeout(SECONDS):
-            while self.descriptors() > most + SPARE:
+            while self.descriptors() > most + SPARE:  # noqa: ASYNC110 - the process does not tell
                 await asyncio.sleep(0.02)
 
 
@@ -107,6 +107,10 @@ async def answers(peer: Peer) -> None:
     await peer.head()
     await peer.send(SWITCHING)
     await asyncio.Event().wait()
+
+
+def started(command: list[str], stdout: int, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, env=environment)
 
 
 @asynccontextmanager
@@ -122,7 +126,7 @@ async def sidecar(folder: Path, around: Surroundings) -> AsyncIterator[Sidecar]:
         command = [sys.executable, "-m", "proxy.cli", "run", "--config", str(file)]
         if around.descriptors is not None:
             command = ["prlimit", f"--nofile={around.descriptors}:{around.descriptors}", *command]
-        process = subprocess.Popen(command, stdout=around.stdout, stderr=subprocess.PIPE, env={**clean, **around.environment})
+        process = started(command, around.stdout, {**clean, **around.environment})
         try:
             one = Sidecar(process, vendor, ports)
             async with asyncio.timeout(SECONDS):

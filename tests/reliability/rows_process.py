@@ -136,7 +136,8 @@ async def collector_hangs(one: Sidecar) -> None:
     await many_calls(one)
 
 
-@process_row("process", "Prometheus leaves in the middle of scrapes, or reads nothing of them", client="101, all bytes", around=nothing_special)
+@process_row("process", "Prometheus leaves in the middle of scrapes, or reads nothing of them", client="101, all bytes",
+             around=nothing_special)
 async def prometheus_gone(one: Sidecar) -> None:
     scrapes = []
     for number in range(20):
