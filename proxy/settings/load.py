@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from proxy.core.policy import Mode
 from proxy.settings.document import Document, Keys, Place, read, scalar
-from proxy.settings.model import EVERY_ROUTE, Admin, Metrics, Settings
+from proxy.settings.model import EVERY_ROUTE, MOST_LISTENERS, Admin, Metrics, Settings
 from proxy.settings.policies import contradictions, merged
 from proxy.settings.problems import ConfigError, Problem, instead, shown
 from proxy.settings.profiles import Catalogue, common_in, load_all, load_common, load_some, packaged, profile_in, vendor_files
@@ -91,6 +91,9 @@ def _settled(document: Document, folder: Path, env: Mapping[str, str] | None, ov
         document.data = dict(document.data or {})
         if document.data.get("listeners") is None:
             document.data["listeners"] = [{"vendor": vendor} for vendor in vendor_files()]
+        listeners = document.data["listeners"]
+        if isinstance(listeners, list) and len(listeners) > MOST_LISTENERS:
+            raise ConfigError([*problems, document.problem(("listeners",), f"more than {MOST_LISTENERS} listeners")])
         _lay_over(document, env or {}, overrides, problems)
     context = {"folder": folder, "vendors": sorted(files), **({} if env is None else {"env": env})}
     settings, found = validated(Settings, document, context)

@@ -26,6 +26,9 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 OfPolicy = Annotated[Policy, BeforeValidator(without_nulls)]
 
+MOST_LISTENERS = 256
+"""Each is compared with each other."""
+
 EVERY_ROUTE = ""
 """Stands for all routes in a listener's upstreams, until the profile is known."""
 
@@ -177,7 +180,7 @@ class Settings(Section):
 
     metrics: Metrics = Metrics()
     admin: Admin = Admin()
-    listeners: Annotated[tuple[Listener, ...], AfterValidator(_some), Field(json_schema_extra={"minItems": 1})] = ()
+    listeners: Annotated[tuple[Listener, ...], AfterValidator(_some), Field(json_schema_extra={"minItems": 1, "maxItems": MOST_LISTENERS})] = ()
     """By default one for each packaged profile, on 127.0.0.1 and the profile's port."""
     policy: OfPolicy = Policy()
     """What is done about traffic beyond the vendors' limits, at every listener that does not say otherwise."""

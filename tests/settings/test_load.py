@@ -337,3 +337,10 @@ def test_any_text_loads_or_is_told_why_not(folder: Path, text: str, env: dict[st
         assert all(str(problem).isprintable() for problem in error.problems)  # noqa: PT017
     else:
         assert problems
+
+
+def test_no_more_listeners_than_can_be_compared(tmp_path: Path) -> None:
+    """Told at once, however many there are: an alias makes sixty thousand of them out of a small file."""
+    file = tmp_path / "many.yaml"
+    file.write_text("log: {level: info}\nlisteners:\n  - &one {vendor: deepgram}\n" + "  - *one\n" * 60_000)
+    assert [str(problem) for problem in check(file)] == [f"{file}:2: listeners: more than 256 listeners"]
