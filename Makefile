@@ -22,9 +22,9 @@ lint: setup  ## ruff and mypy
 	.venv/bin/ruff check
 	.venv/bin/mypy
 
-fuzz: .venv/.for-fuzz  ## the property tests alone, for long, then calls of any bytes (FUZZ_SECONDS=600)
+fuzz: .venv/.for-fuzz  ## the property tests alone, for long, then any bytes for each part, guided by coverage (FUZZ_SECONDS=600)
 	HYPOTHESIS_PROFILE=deep .venv/bin/python -m pytest -m hypothesis --timeout=3600 -o faulthandler_timeout=0
-	.venv/bin/python -m tests.fuzz -max_total_time=$(FUZZ_SECONDS)
+	.venv/bin/python -m tests.fuzz all $(FUZZ_SECONDS)
 
 soak: setup  ## chaos on both event loops, then healthy calls under the alert rules (SOAK="minutes --loops uvloop")
 	.venv/bin/python -m tests.soak $(SOAK)
