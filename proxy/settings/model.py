@@ -180,7 +180,9 @@ class Settings(Section):
 
     metrics: Metrics = Metrics()
     admin: Admin = Admin()
-    listeners: Annotated[tuple[Listener, ...], AfterValidator(_some), Field(json_schema_extra={"minItems": 1, "maxItems": MOST_LISTENERS})] = ()
+    listeners: Annotated[
+        tuple[Listener, ...], AfterValidator(_some), Field(json_schema_extra={"minItems": 1, "maxItems": MOST_LISTENERS})
+    ] = ()
     """By default one for each packaged profile, on 127.0.0.1 and the profile's port."""
     policy: OfPolicy = Policy()
     """What is done about traffic beyond the vendors' limits, at every listener that does not say otherwise."""
