@@ -6,7 +6,7 @@ INPUTS := pyproject.toml constraints.txt
 FUZZ_SECONDS ?= 600
 WORKERS ?= 2
 
-.PHONY: help setup test lint fuzz soak demo bench image manifests clean
+.PHONY: help setup test lint fuzz soak demo bench image manifests clean mutants
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -25,6 +25,10 @@ lint: setup  ## ruff and mypy
 fuzz: .venv/.for-fuzz  ## the property tests alone, for long, then any bytes for each part, guided by coverage (FUZZ_SECONDS=600)
 	HYPOTHESIS_PROFILE=deep .venv/bin/python -m pytest -m hypothesis --timeout=3600 -o faulthandler_timeout=0
 	.venv/bin/python -m tests.fuzz all $(FUZZ_SECONDS)
+
+mutants: .venv/.for-mutants  ## small changes to what the core commits, and which of them no test of the core notices
+	rm -rf build/mutants && git clone --quiet . build/mutants
+	cd build/mutants && ../../.venv/bin/mutmut run --max-children 2 && ../../.venv/bin/mutmut results
 
 soak: setup  ## chaos on both event loops, then healthy calls under the alert rules (SOAK="minutes --loops uvloop")
 	.venv/bin/python -m tests.soak $(SOAK)
@@ -62,4 +66,8 @@ clean:  ## back to the checkout
 
 .venv/.for-fuzz: .venv/.for-tests
 	$(PIP) install --quiet --editable '.[test,fuzz]'
+	touch $@
+
+.venv/.for-mutants: .venv/.for-tests
+	$(PIP) install --quiet --editable '.[test,mutants]'
 	touch $@

@@ -71,6 +71,11 @@ def announced(of: Call, seconds: float) -> Call:
     return of
 
 
+def saying(of: Call, words: str) -> Call:
+    of.play.session.claim.said.append(words)
+    return of
+
+
 def told(of: Call, seconds: float) -> Call:
     session = of.play.session
     session.claim.reported_seconds, session.reported_of = seconds, (session.audio.delivered, session.audio.read)
@@ -270,6 +275,16 @@ FINDINGS: Final = [
      Finding(Evidence(Check.REPORTED_AUDIO, "delivered", 20.0, 30.0, "seconds", None, 1.5, "cannot_tell"), None, None)),
     (reported_audio, lambda: told(Call(vendor(), V1, kernel=False).talk(5), 5.0), "CODE",
      Finding(Evidence(Check.REPORTED_AUDIO, "read", 5.0, 5.0, "seconds", None, 1.0, "cannot_tell"), None, None)),
+    (message_rate, lambda: saying(typing(call(messages_per_minute=100), 20), " too many messages "), "CODE",
+     Finding(Evidence(Check.MESSAGE_RATE, "read", 100.0, 20, "messages", 60.0, None, "no"), Owner.VENDOR, rates.FEW)),
+    (message_rate, lambda: saying(typing(call(messages_per_minute=100), 20), " too many sessions "), "CODE",
+     Finding(Evidence(Check.MESSAGE_RATE, "read", 100.0, 20, "messages", 60.0, None, "no"), Owner.UNKNOWN, rates.OTHERWISE)),
+    (audio_received, lambda: deepgram().talk(5).keep_alive(12), "CODE",
+     Finding(Evidence(Check.AUDIO_RECEIVED, "delivered", 10.0, 0.0, "seconds_since_audio", 10.0, 2.0, "no"), Owner.VENDOR,
+             received.KEPT_ALIVE)),
+    (idle, lambda: call().talk(2).pause(20).says(type="Other").pause(1), "CODE",
+     Finding(Evidence(Check.IDLE, "read", None, 1.0, "seconds_since_message", None, None, "cannot_tell"), Owner.UNKNOWN,
+             received.UNSETTLED)),
 ]
 
 
