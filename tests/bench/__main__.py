@@ -16,7 +16,7 @@ from statistics import median
 from typing import Final
 
 from tests.bench import report
-from tests.bench.measure import ENFORCING, OURS, STORM, TRACED, Rig, Row, memory, rig, row, start_seconds, storm
+from tests.bench.measure import ENFORCING, OURS, STORM, TRACED, Rig, Row, idle, memory, rig, row, start_seconds, storm
 from tests.bench.peers import OTHERS
 from tests.bench.processes import DidNotStartError
 from tests.bench.quota import NoGroupsError, held_to
@@ -26,7 +26,7 @@ from tests.otlp import collector
 
 MOST_FRAMES: Final = 4_000
 """Frames a second that the load sends at most where many sessions are measured: more would need more cores than two."""
-PARTS: Final = ("cost", "gate", "telemetry", "flat", "memory", "storm", "scrape", "start", "quota")
+PARTS: Final = ("cost", "gate", "telemetry", "flat", "memory", "idle", "storm", "scrape", "start", "quota")
 QUOTAS: Final = ((0.1, 10), (0.5, 100))
 """Of a core, and sessions."""
 
@@ -146,6 +146,12 @@ class Bench:
                     found.append(Group("tls", rows).under_quota())
             show([f"{what}: {'; '.join(found)}"])
         return []
+
+    def idle(self) -> list[Bar]:
+        found = idle(self.fresh(), self.given.peers)
+        said = ", ".join(f"{name} {mib:.1f} MiB" for name, mib in found.items())
+        met = found[OURS] <= found["envoy"] if {OURS, "envoy"} <= found.keys() else None
+        return [Bar("resident when idle at most Envoy's", said, met)]
 
     def storm(self) -> list[Bar]:
         what = f"p99 of open sessions during {STORM} TLS reconnects at once at most 10 ms"

@@ -18,7 +18,7 @@ from tests.aio import free_port, tls_pair
 from tests.bench import page, peers
 from tests.bench.audio import FRAME_SECONDS
 from tests.bench.load import Order, Result
-from tests.bench.processes import ROOT, DidNotStartError, family, running
+from tests.bench.processes import ROOT, DidNotStartError, family, resident_kib, running
 
 OURS: Final = "earwitness"
 TRACED: Final = "traced"
@@ -29,6 +29,8 @@ STORM: Final = 200
 GROWN: Final = 300
 FULL_FRAMES: Final = 260
 FULL_GAP: Final = 0.05
+IDLE: Final = 3.0
+"""Seconds after which a process that starts has what it needs."""
 BEHIND: Final = 10
 """Niceness of the callers that come back and of their vendor: in life they run on machines of their own."""
 
@@ -136,6 +138,13 @@ def memory(folder: Path, tls: bool) -> tuple[float, Row]:
     with rig(folder, tls, [OURS]) as bench, held(ours(bench)[0].port, STORM):
         measured = row(bench, ours(bench)[0], GROWN, FULL_FRAMES * FULL_GAP, FULL_GAP)
     return measured.result.resident_kib / GROWN, measured
+
+
+def idle(folder: Path, others: list[str]) -> dict[str, float]:
+    """MiB that are resident of each relay that was started and not called, by name. Each has one listener."""
+    with rig(folder, False, [*others, OURS]) as bench:
+        time.sleep(IDLE)
+        return {target.name: resident_kib(target.pids) / 1024 for target in bench.targets}
 
 
 @contextmanager
