@@ -33,7 +33,7 @@ from proxy.relay.relay import Correlation, Relay
 from proxy.relay.sampler import Sampler
 from proxy.relay.server import Bound, Servers
 from proxy.relay.takeover import Head
-from proxy.settings import ConfigError, Listener, Place, Settings, compared, places
+from proxy.settings import ConfigError, Listener, Place, Settings, compared, look, places
 from proxy.telemetry import log
 from proxy.telemetry.ledger import Ledger
 from proxy.telemetry.metrics import Metrics
@@ -77,6 +77,8 @@ class App:
         self._bound: dict[Place, Bound] = {}
         self._reloading = asyncio.Lock()
         self._reloads: set[asyncio.Task[list[str]]] = set()
+        self._seen = settings.seen  # before the last reading
+        self._watching: asyncio.Task[None] | None = None
         self.drained = asyncio.Event()
         self._draining: asyncio.Task[None] | None = None
 
@@ -98,6 +100,7 @@ class App:
         self.sampler.start()
         if self.fleet is not None:
             self.fleet.start()
+        self._watch()
 
     def _lagged(self, seconds: float) -> None:
         self.capacity.tick(seconds)
@@ -111,6 +114,21 @@ class App:
     def bound(self) -> list[Bound]:
         """Every listening address: listeners by name, then `admin` and `metrics`."""
         return self.servers.bound
+
+    def _watch(self) -> None:
+        """Where it is asked for, and not done yet."""
+        if self._settings.reload.watch_seconds and (self._watching is None or self._watching.done()):
+            self._watching = asyncio.get_running_loop().create_task(self._watched())
+
+    async def _watched(self) -> None:
+        """Reads anew what changed, once for each change, good or bad: who is still writing has until the next look."""
+        before = self._seen
+        while seconds := self._settings.reload.watch_seconds:
+            await asyncio.sleep(seconds)
+            seen = await asyncio.to_thread(look, self._settings.seen)
+            if seen == before != self._seen:
+                await self.reload()
+            before = seen
 
     def reload_soon(self) -> None:
         """As `reload`, for whoever cannot wait."""
@@ -134,6 +152,7 @@ class App:
 
     def _made_ready(self) -> tuple[Settings, dict[str, Vendor], dict[Place, Door], dict[Place, ssl.SSLContext | None]]:
         """All that can fail, and takes time; in a thread."""
+        self._seen = look(self._settings.seen)
         settings = self._reread()
         compared(self._settings, settings)
         vendors = _vendors(settings)
@@ -146,7 +165,7 @@ class App:
         if settings.log.level != self._settings.log.level:
             log.set_level(settings.log.level)
         self.ledger.foresee(_profiles(settings), settings.catalogue.common, _policies(settings))
-        self._settings, self.vendors, self._doors = settings, vendors, doors
+        self._settings, self.vendors, self._doors, self._seen = settings, vendors, doors, settings.seen
         self.dialer.seconds = settings.timeouts.dial
         relay = self.relay
         relay.correlation, relay.most = _correlation(settings), settings.limits.sessions
@@ -155,6 +174,7 @@ class App:
         for place, listener in places(settings).items():
             bound = self._bound[place]
             bound.name, bound.acceptor.tls, bound.acceptor.clients = listener.name, tls[place], listener.allow.clients
+        self._watch()
 
     def drain(self, at_once: bool = False) -> None:
         """Begins to end; a second time, or `at_once`, ends without waiting for anybody."""
@@ -173,6 +193,8 @@ class App:
 
     async def stop(self) -> None:
         """Ends whatever is left, with its report."""
+        if self._watching is not None:
+            self._watching.cancel()
         await self.servers.stop()
         if self.fleet is not None:
             await self.fleet.close()

@@ -9,6 +9,7 @@ from proxy.settings.load import FILE_VARIABLE, Overrides, check, load, load_know
 from proxy.settings.model import Listener, Settings
 from proxy.settings.problems import ConfigError, Problem
 from proxy.settings.profiles import Catalogue, load_all, load_common, load_profile, packaged
+from proxy.settings.seen import look
 from proxy.settings.values import Address
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "load_common",
     "load_known",
     "load_profile",
+    "look",
     "packaged",
     "places",
 ]

@@ -18,6 +18,7 @@ from proxy.settings.model import EVERY_ROUTE, MOST_LISTENERS, Admin, Metrics, Se
 from proxy.settings.policies import contradictions, merged
 from proxy.settings.problems import ConfigError, Problem, instead, shown
 from proxy.settings.profiles import Catalogue, common_in, load_all, load_common, load_some, packaged, profile_in, vendor_files
+from proxy.settings.seen import look
 from proxy.settings.upstreams import upstreams
 from proxy.settings.validate import validated
 from proxy.settings.values import Address, address
@@ -46,7 +47,10 @@ def load(path: Path | None = None, env: Mapping[str, str] | None = None, overrid
     """
     env = env or {}
     path = path or Path(env.get(FILE_VARIABLE) or packaged() / "earwitness.yaml")
-    return _settled(read(path), path.parent, env, overrides or Overrides(), thorough=False)
+    before = look([path])
+    settings = _settled(read(path), path.parent, env, overrides or Overrides(), thorough=False)
+    settings.seen.update(before)
+    return settings
 
 
 def check(path: Path) -> list[Problem]:
@@ -101,8 +105,12 @@ def _settled(document: Document, folder: Path, env: Mapping[str, str] | None, ov
     problems += _twice(document, _written(document.data))
     if settings is None or problems:
         raise ConfigError(problems)
+    before = look(settings.profiles)
     catalogue = load_some(files, [*(listener.vendor for listener in settings.listeners), *(files if thorough else ())])
-    return _completed(document, settings, catalogue)
+    settled = _completed(document, settings, catalogue)
+    proofs = [file for listener in settled.listeners for tls in (listener.tls, listener.upstream_tls) for file in tls.files]
+    settled.seen.update(before | look(proofs))  # these were only tried: what is used of them is read after this
+    return settled
 
 
 def _files(document: Document, folder: Path, problems: list[Problem]) -> dict[str, Path]:

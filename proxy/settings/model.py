@@ -6,6 +6,7 @@ business. Frozen, so that what was checked is what runs. A value of null stands 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationInfo, model_validator
@@ -16,6 +17,7 @@ from proxy.settings.policies import without_nulls
 from proxy.settings.problems import instead, shown
 from proxy.settings.profiles import Catalogue
 from proxy.settings.section import Section
+from proxy.settings.seen import Seen, Sources
 from proxy.settings.upstreams import host_part
 from proxy.settings.values import Address, CaFile, File, Listen, Loopback, Networks, Origin, Prefix, Shown, origin, proves
 
@@ -59,12 +61,20 @@ class Tls(Section):
             raise ValueError("a key without a cert")
         return self
 
+    @property
+    def files(self) -> list[Path]:
+        return [file for file in (self.cert, self.key) if file is not None]
+
 
 class UpstreamTls(Tls):
     """How an https upstream is checked, and what is shown to it if it asks."""
 
     ca: CaFile | None = None
     """PEM file of the CAs to trust instead of the system's."""
+
+    @property
+    def files(self) -> list[Path]:
+        return super().files + ([self.ca] if self.ca is not None else [])
 
 
 class Allow(Section):
@@ -169,6 +179,12 @@ class Drain(Section):
     """For open sessions to end by themselves; then they are ended in their vendor's own way, which takes up to 5 seconds more."""
 
 
+class Reload(Section):
+    watch_seconds: Annotated[Seconds, Field(ge=0)] = 0
+    """How often the files of settings, vendors and certificates are looked at, and read again once they have changed; 0: when told to
+    alone. A change counts once two looks have found the same."""
+
+
 class Log(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     progress_seconds: Annotated[Seconds, Field(ge=0)] = 300
@@ -193,17 +209,24 @@ class Settings(Section):
     limits: Limits = Limits()
     drain: Drain = Drain()
     fleet: Fleet = Fleet()
+    reload: Reload = Reload()
     log: Log = Log()
     profiles: tuple[File, ...] = ()
     """Further vendor files, or folders of them, relative to this file. One named as a packaged vendor takes its place."""
 
     _catalogue: Catalogue | None = PrivateAttr(None)
+    _sources: Sources = PrivateAttr(default_factory=Sources)
 
     @property
     def catalogue(self) -> Catalogue:
         if self._catalogue is None:
             raise AttributeError("settings that were not loaded have no profiles")
         return self._catalogue
+
+    @property
+    def seen(self) -> Seen:
+        """The files they were read from, and how each looked just before."""
+        return self._sources.seen
 
     def with_profiles(self, listeners: tuple[Listener, ...], catalogue: Catalogue) -> Settings:
         """These settings with listeners that are complete, and the profiles they need."""

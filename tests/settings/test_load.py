@@ -22,7 +22,7 @@ HEAD = "profiles: [acme.yaml]\nlisteners:\n- vendor: acme\n"
 MISTAKES = [
     ("tracing: true\nmetric: {}", [
         "4: tracing: unknown key; "
-        "known are admin, correlation, drain, fleet, limits, listeners, log, metrics, policy, profiles, timeouts, upstream_proxy",
+        "known are admin, correlation, drain, fleet, limits, listeners, log, metrics, policy, profiles, reload, timeouts, upstream_proxy",
         "5: metric: unknown key; did you mean 'metrics'?",
     ]),
     ("  vendr: acme", ["4: listeners.0.vendr: unknown key; did you mean 'vendor'?"]),
@@ -134,6 +134,7 @@ def test_every_key_has_a_default_but_a_listeners_vendor(folder: Path) -> None:
         "drain": {"accept_seconds": 5, "grace_seconds": 20},
         "fleet": {"url": None, "username": None, "password": None, "tls": {"ca": None, "cert": None, "key": None}, "key": None,
                   "prefix": "earwitness", "lease_seconds": 15, "check_seconds": 0.02},
+        "reload": {"watch_seconds": 0},
         "log": {"level": "info", "progress_seconds": 300},
     }
     assert settings.policy == listener.policy == Policy()
