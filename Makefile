@@ -15,7 +15,7 @@ help:  ## this list
 setup: .venv/.for-tests  ## all that the tests need, into .venv (and Debian packages, where root)
 
 test: setup lint  ## lint, types and all tests
-	.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile -m 'not alone and not image'
+	PYTHONHASHSEED=0 .venv/bin/python -m pytest -n $(WORKERS) --dist loadfile -m 'not alone and not image'
 	.venv/bin/python -m pytest -m alone
 
 lint: setup  ## ruff and mypy

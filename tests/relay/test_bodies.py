@@ -15,10 +15,11 @@ from proxy.relay.bodies import LOOKED_AT, beginning
 TEXT = b'{"err_code":"INVALID_AUTH"}'
 RAW_DEFLATE = zlib.compressobj(wbits=-15)
 DEFLATED = RAW_DEFLATE.compress(TEXT) + RAW_DEFLATE.flush()
+GZIPPED = gzip.compress(TEXT, mtime=0)  # else the time would be in a test's name
 
 
 @pytest.mark.parametrize(("data", "encoding"), [
-    (TEXT, ""), (TEXT, "identity"), (TEXT, " Identity"), (gzip.compress(TEXT), "gzip"), (gzip.compress(TEXT), " X-GZIP "),
+    (TEXT, ""), (TEXT, "identity"), (TEXT, " Identity"), (GZIPPED, "gzip"), (GZIPPED, " X-GZIP "),
     (zlib.compress(TEXT), "deflate"), (DEFLATED, "deflate"), (brotli.compress(TEXT), "br"),
 ])
 def test_it_is_read(data: bytes, encoding: str) -> None:
@@ -39,7 +40,7 @@ def test_a_beginning_of_a_body_has_a_beginning(encoding: str) -> None:
 
 
 @pytest.mark.parametrize(("data", "encoding"), [
-    (TEXT, "zstd"), (TEXT, "unknown"), (TEXT, "gzip, br"), (TEXT, "gzip"), (TEXT, "deflate"), (TEXT, "br"), (gzip.compress(TEXT), "br"),
+    (TEXT, "zstd"), (TEXT, "unknown"), (TEXT, "gzip, br"), (TEXT, "gzip"), (TEXT, "deflate"), (TEXT, "br"), (GZIPPED, "br"),
 ])
 def test_what_cannot_be_unpacked_says_nothing(data: bytes, encoding: str) -> None:
     assert beginning(data, encoding) == b""
