@@ -1,8 +1,10 @@
 # The image of the sidecar and the gateway: deploy/README.md says how it is built, run and tested.
 # A release passes BASE by its digest: docker build --build-arg BASE=python:3.11-slim-bookworm@sha256:... .
 ARG BASE=python:3.11-slim-bookworm
+# Where it is built: the same Python at the same place, with a C compiler (without one, what is built is pure Python: setup.py).
+ARG BUILDER=python:3.11-bookworm
 
-FROM ${BASE} AS build
+FROM ${BUILDER} AS build
 WORKDIR /src
 COPY . .
 # An index of one's own comes as a secret, which stays out of the image: docker build --secret id=pip.conf,src=pip.conf .

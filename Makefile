@@ -6,7 +6,9 @@ INPUTS := pyproject.toml constraints.txt
 FUZZ_SECONDS ?= 600
 WORKERS ?= 2
 
-.PHONY: help setup test lint fuzz soak demo bench image manifests clean mutants
+COMPILED := build/compiled
+
+.PHONY: help setup test lint compiled fuzz soak demo bench image manifests clean mutants
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -22,6 +24,11 @@ lint: setup  ## ruff and mypy
 	.venv/bin/ruff check
 	.venv/bin/mypy
 
+compiled: setup $(COMPILED)/.built  ## the tests of what a wheel has compiled (setup.py), on the compiled modules
+	PYTHONPATH=$(COMPILED) .venv/bin/earwitness --version | grep -F '(compiled)'
+	.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile -o pythonpath='$(COMPILED) .' -m 'not interpreted' \
+	    tests/core tests/relay/test_splice.py tests/relay/test_gated.py tests/e2e/test_transparency.py
+
 fuzz: .venv/.for-fuzz  ## the property tests alone, for long, then any bytes for each part, guided by coverage (FUZZ_SECONDS=600)
 	HYPOTHESIS_PROFILE=deep .venv/bin/python -m pytest -m hypothesis --timeout=3600 -o faulthandler_timeout=0
 	.venv/bin/python -m tests.fuzz all $(FUZZ_SECONDS)
@@ -36,7 +43,7 @@ soak: setup  ## chaos on both event loops, then healthy calls under the alert ru
 demo: .venv/.for-use  ## the main job, on simulated vendors
 	.venv/bin/earwitness demo
 
-bench: setup  ## cost beside other relays, in a table (BENCH=--quick for one round)
+bench: setup $(COMPILED)/.built  ## cost beside other relays, in a table (BENCH=--quick for one round)
 	tests/bench/setup
 	.venv/bin/python -m tests.bench $(BENCH)
 
@@ -53,6 +60,11 @@ clean:  ## back to the checkout
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
+
+$(COMPILED)/.built: setup.py $(INPUTS) $(shell find proxy config deploy/prometheus/rules -name '*.py' -o -name '*.yaml' -o -name '*.json') | .venv/.for-use
+	rm -rf $(COMPILED)
+	EARWITNESS_COMPILE=always $(PIP) install --quiet --no-deps --target $(COMPILED) .
+	touch $@
 
 .venv/.for-use: $(INPUTS) | .venv/bin/python
 	$(PIP) install --quiet --editable .

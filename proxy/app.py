@@ -19,6 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 from urllib.parse import urlsplit
 
+from proxy.core import wire
 from proxy.core.fleet import Book
 from proxy.core.policy import Policy
 from proxy.core.profile import Profile
@@ -50,6 +51,11 @@ def build() -> str:
         return version("earwitness")
     except PackageNotFoundError:
         return "unknown"
+
+
+def is_compiled() -> bool:
+    """Whether what each frame passes through was compiled when this was installed (setup.py)."""
+    return not str(wire.__file__).endswith(".py")
 
 
 class App:
@@ -313,6 +319,6 @@ async def serve(settings: Settings, reread: Callable[[], Settings]) -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLD)
-        log.state("ready", listeners={bound.name: str(bound) for bound in app.bound}, version=build())
+        log.state("ready", listeners={bound.name: str(bound) for bound in app.bound}, version=build(), compiled=is_compiled())
         await app.drained.wait()
         log.state("stopped")

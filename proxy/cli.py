@@ -92,9 +92,9 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     args = parser(argv[0] if argv else None).parse_args(argv)
     if args.version:
-        from proxy.app import build
+        from proxy.app import build, is_compiled
 
-        print(f"earwitness {build()}")
+        print(f"earwitness {build()} ({'compiled' if is_compiled() else 'not compiled'})")
         return DONE
     if args.command is None:
         parser().print_help()

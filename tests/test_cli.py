@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from proxy import cli, commands
+from proxy.app import is_compiled
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -48,6 +49,7 @@ def test_no_command_at_all(capsys: pytest.CaptureFixture[str]) -> None:
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("earwitness 0.")
+    assert is_compiled() is False  # as an editable install is
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,6 @@ Owns the state that both directions (sides) write, and the report (reporting), t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +21,7 @@ from proxy.core.inspect import Json, Kind, Told
 from proxy.core.policy import Rule
 from proxy.core.shape import Shape
 from proxy.core.tally import AudioSeconds, Tables, Traffic
-from proxy.core.timing import AudioClock, ResultClock
+from proxy.core.timing import AudioClock, Heard, ResultClock
 from proxy.core.tracecontext import TraceContext, said
 from proxy.core.vendor import CompiledEndpoint, Request, Vendor
 from proxy.core.verdict import Inspection, Phase, Side
@@ -39,7 +38,7 @@ class Then:
     """What was known of the client's sending at one moment. But for `sent`, the last of it may have come a little later."""
 
     sent: Latest
-    clock: AudioClock
+    clock: Heard
     shape: Shape
     read: float
     """Seconds of audio."""
@@ -220,7 +219,7 @@ class Known:
         """What is known of the client's sending at this moment, which is `now` or a little later: what the vendor says may wait here."""
         latest = self.latest
         late = (latest.message_at or 0.0) > now
-        return Then(self.seen if late else latest, copy(self.clock), self.shape.so_far(), self.audio.read)
+        return Then(self.seen if late else latest, self.clock.so_far(), self.shape.so_far(), self.audio.read)
 
     def lag_since(self, at: float) -> float:
         """Seconds for which our own loop may have stood still after `at`: an upper bound."""

@@ -8,7 +8,6 @@ where the profile has a limit to hold them against.
 from __future__ import annotations
 
 from array import array
-from copy import copy
 from typing import Final
 
 import orjson
@@ -52,6 +51,12 @@ class Rate:
         if self.now > self.least:
             self.least = self.now
 
+    def so_far(self) -> Rate:
+        """Its bounds as they stand."""
+        rate = Rate(MINUTE)
+        rate.now, rate.least, rate.most = self.now, self.least, self.most
+        return rate
+
     def take_back(self) -> None:
         """The one that was just added did not count."""
         self._counts[self._at % (PARTS + 1)] -= 1
@@ -94,8 +99,11 @@ class Shape:
 
     def so_far(self) -> Shape:
         """The counts as they stand."""
-        shape = copy(self)
-        shape.messages, shape.chunks = copy(self.messages), copy(self.chunks)
+        shape = Shape(None)
+        shape.messages = self.messages.so_far() if self.messages is not None else None
+        shape.chunks = self.chunks.so_far() if self.chunks is not None else None
+        shape.understood, shape.incomplete, shape.unknown = self.understood, self.incomplete, self.unknown
+        shape.not_json, shape.not_object, shape.text_in_binary, shape.at = self.not_json, self.not_object, self.text_in_binary, self.at
         return shape
 
     def chunk(self, now: float) -> None:

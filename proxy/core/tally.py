@@ -18,15 +18,15 @@ GOOD, LAGGING, STALLED, NOT_READY = range(4)
 
 # Bucket bounds. The vendors' own limits are bounds exactly (0.05 s, 1 s, 3600 s, 10800 s), so that a rule can ask
 # "how many were over the limit" without interpolation. Each bound is a series a label set: they are few on purpose.
-CHUNK_SECONDS: Final = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
-GAP_SECONDS: Final = (0.05, 0.1, 0.25, 1.0, 3.0, 10.0)
-RATE_RATIO: Final = (0.5, 0.9, 1.0, 1.1, 1.25, 2.0)
-LATENCY_SECONDS: Final = (0.25, 0.5, 1.0, 1.5, 3.0)
-DIAL_SECONDS: Final = (0.05, 0.2, 1.0, 5.0)
-READY_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
-SESSION_SECONDS: Final = (5.0, 60.0, 300.0, 1800.0, 3600.0, 10800.0)
-HELD_SECONDS: Final = (0.1, 1.0, 10.0)
-LAG_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+CHUNK_SECONDS: Final[tuple[float, ...]] = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
+GAP_SECONDS: Final[tuple[float, ...]] = (0.05, 0.1, 0.25, 1.0, 3.0, 10.0)
+RATE_RATIO: Final[tuple[float, ...]] = (0.5, 0.9, 1.0, 1.1, 1.25, 2.0)
+LATENCY_SECONDS: Final[tuple[float, ...]] = (0.25, 0.5, 1.0, 1.5, 3.0)
+DIAL_SECONDS: Final[tuple[float, ...]] = (0.05, 0.2, 1.0, 5.0)
+READY_SECONDS: Final[tuple[float, ...]] = (0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+SESSION_SECONDS: Final[tuple[float, ...]] = (5.0, 60.0, 300.0, 1800.0, 3600.0, 10800.0)
+HELD_SECONDS: Final[tuple[float, ...]] = (0.1, 1.0, 10.0)
+LAG_SECONDS: Final[tuple[float, ...]] = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
+from dataclasses import dataclass
 from math import floor, inf
 from typing import Final
 
@@ -27,6 +28,23 @@ BEYOND: Final = 0.2
 """Seconds by which a vendor may round a position past the end of what it was sent."""
 _CLOSE: Final = 1e-6
 RATE_WINDOW: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What an `AudioClock` tells of the messages so far, as it stood at one moment. Names as there."""
+
+    timed: bool
+    steady: bool
+    chunks: int
+    first_at: float | None
+    last_at: float
+    chunk_min: float
+    chunk_max: float
+    shortest_but_last: float | None
+    lead_max: float
+    bytes_max: int
+    odd: bool
 
 
 class AudioClock:
@@ -138,6 +156,10 @@ class AudioClock:
     def steady(self) -> bool:
         """Whether all chunks but perhaps the last were of one length: nobody has changed what is sent."""
         return self.lengths == 1 or (self.lengths == 2 and self.chunks == self._run_from)
+
+    def so_far(self) -> Heard:
+        return Heard(self.timed, self.steady, self.chunks, self.first_at, self.last_at, self.chunk_min, self.chunk_max,
+                     self.shortest_but_last, self.lead_max, self.bytes_max, self.odd)
 
     def reformat(self, audio_format: AudioFormat) -> None:
         """From here on the audio is this. UNTIMED: bytes tell no seconds, what is sent can no longer be measured."""

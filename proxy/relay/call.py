@@ -272,11 +272,11 @@ class Call:
             keeper.join(splice)
             self._keeper = keeper
         try:
-            taken = answer.wire.take(splice.vendor)
+            taken = answer.wire.take(splice.vendor.protocol)
         except ConnectionResetError:
             self._unanswered(DialError(Transport.RESET))
             return
-        client.set_protocol(splice.client)
+        client.set_protocol(splice.client.protocol)
         self._splice, self._vendor = splice, taken.transport
         splice.join(client, taken.transport)
         try:

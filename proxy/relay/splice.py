@@ -23,7 +23,7 @@ import struct
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from proxy.core.verdict import Side, Transport
 from proxy.relay.tcpinfo import LEFT, STATE_CLOSED, state_of
@@ -53,8 +53,11 @@ class Watch(Protocol):
 Look = Callable[[bytes, float], None]
 
 
-class Leg(asyncio.Protocol):
-    """One side's protocol. `data_received` is the hot path: a write, a clock reading, a look."""
+class Leg:
+    """One side's protocol. `data_received` is the hot path: a write, a clock reading, a look.
+
+    The loops ask a protocol for its methods, not for its ancestry; a class that inherits from none of theirs can be compiled.
+    """
 
     __slots__ = ("_look", "_splice", "_write", "ended", "eof", "other", "reading_held", "side", "told", "transport", "was_reset")
 
@@ -68,6 +71,11 @@ class Leg(asyncio.Protocol):
         self.reading_held = False
         self.was_reset = False  # seen at its socket, while reading was held
         self.told = False  # its peer has got a close of ours, and time to leave: how the other side ends is nothing to it
+
+    @property
+    def protocol(self) -> asyncio.Protocol:
+        """Itself, to be given a transport."""
+        return cast(asyncio.Protocol, self)
 
     def join(self, transport: asyncio.Transport, other: Leg) -> None:
         self.transport, self.other = transport, other

@@ -183,7 +183,7 @@ def storm(folder: Path, sessions: int) -> tuple[list[float], list[float], float,
 def start_seconds() -> float:
     """From exec to the first /-/ready that says yes, with the packaged settings and their listeners."""
     port = free_port()
-    command = [str(Path(sys.executable).with_name("earwitness")), "run",
+    command = [*peers.earwitness_command(), "run",
                "--metrics", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{free_port()}"]
     began = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=ROOT)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).parent
+COMPILED: Final = HERE.parents[1] / "build" / "compiled"
 CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
 ENVOY: Final = CACHE / "earwitness-bench" / "bin" / "envoy"
 ENVOY_TLS: Final = (
@@ -79,4 +80,9 @@ def earwitness(routes: list[Route], metrics: int, admin: int, enforce: bool = Fa
         lines[-1] += f", upstream_tls: {{ca: {route.ca}}}}}" if route.ca else "}"
     path = routes[0].folder / f"earwitness{'-enforce' if enforce else ''}.yaml"
     path.write_text("\n".join(lines) + "\n")
-    return [str(Path(sys.executable).with_name("earwitness")), "run", "--config", str(path), *(["--enforce"] if enforce else [])]
+    return [*earwitness_command(), "run", "--config", str(path), *(["--enforce"] if enforce else [])]
+
+
+def earwitness_command() -> list[str]:
+    """As a wheel installs it (`make bench` makes one): with what it has compiled."""
+    return ["env", f"PYTHONPATH={COMPILED}", str(Path(sys.executable).with_name("earwitness"))]

@@ -100,6 +100,7 @@ def test_a_final_block_is_read_and_ends_a_context(takeover: bool) -> None:
 
 
 @pytest.mark.parametrize("takeover", [False, True])
+@pytest.mark.interpreted
 def test_the_budget_is_for_contexts_only(takeover: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deflate, "BUDGET", 3 * len(TEXT))
     extension, inflater = sender(takeover, 15), Inflater(takeover, 15)

@@ -89,6 +89,7 @@ def test_no_more_than_a_few_messages_wait_and_no_large_one() -> None:
     assert play._session.warnings == {"Trouble": 10}
 
 
+@pytest.mark.interpreted
 def test_looking_that_raises_blinds_the_session_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     play = Play(V1).opened().hears(type="Results", final=True, text="a")
     monkeypatch.setattr(ResultClock, "add", None)

@@ -57,6 +57,7 @@ def test_traffic_adds_up() -> None:
     assert other.frames[tally.AUDIO] == 4
 
 
+@pytest.mark.interpreted
 def test_audio_adds_up() -> None:
     one, other = AudioSeconds(), AudioSeconds()
     for number, stage in enumerate(AudioSeconds.__slots__):
@@ -79,6 +80,7 @@ def test_bounds_rise_and_hold_the_vendors_limits() -> None:
     assert {3600.0, 10800.0} <= set(tally.SESSION_SECONDS)
 
 
+@pytest.mark.interpreted
 def test_tables_are_not_shared_by_accident() -> None:
     one, other = Tables(), Tables()
     for name in (name for name in Tables.__slots__ if isinstance(getattr(one, name), Histogram)):

@@ -23,7 +23,7 @@ def test_hadolint_has_nothing_to_say() -> None:
 
 def test_a_release_can_choose_its_base() -> None:
     assert "ARG BASE=python:3.11-slim-bookworm\n" in TEXT
-    assert set(re.findall(r"^FROM (\S+)", TEXT, re.MULTILINE)) == {"${BASE}"}
+    assert set(re.findall(r"^FROM (\S+)", TEXT, re.MULTILINE)) == {"${BUILDER}", "${BASE}"}
 
 
 def test_no_index_stands_in_it() -> None:
@@ -36,6 +36,6 @@ def test_it_is_the_version_of_the_package() -> None:
 
 def test_what_the_package_is_made_of_goes_into_the_build() -> None:
     let_in = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
-    sources = [*(ABOUT["tool"]["setuptools"]["package-dir"].values()), "pyproject.toml", "constraints.txt", ABOUT["project"]["readme"],
-               *ABOUT["project"]["license-files"]]
+    sources = [*(ABOUT["tool"]["setuptools"]["package-dir"].values()), "pyproject.toml", "setup.py", "constraints.txt",
+               ABOUT["project"]["readme"], *ABOUT["project"]["license-files"]]
     assert [source for source in sources if not any(Path(source).is_relative_to(one) for one in let_in)] == []
