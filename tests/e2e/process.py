@@ -68,6 +68,10 @@ class Process:
         """Writes its settings file anew."""
         write_settings(self._folder, settings)
 
+    @property
+    def runs(self) -> bool:
+        return self._process.poll() is None
+
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
