@@ -231,7 +231,8 @@ def _sidecar(scope: Scope, width: int) -> Iterator[Panel]:
     yield Panel("timeseries", "Buffered", "Bytes that wait in the buffers of open sessions.", "bytes",
                 (Query(f"sum by (direction) ({scope.of('buffered_bytes')})", "{{direction}}"),), width)
     faults = (("inspection_errors_total", "inspection error"), ("sessions_uninspected_total", "session uninspected"),
-              ("requests_rejected_total", "request rejected"), ("telemetry_dropped_total", "telemetry dropped"))
+              ("requests_rejected_total", "request rejected"), ("telemetry_dropped_total", "telemetry dropped"),
+              ("fleet_fallbacks_total", "fleet fallback"))
     yield Panel("timeseries", "The sidecar's own faults",
                 "Faults while looking into what passed, sessions relayed blind, requests refused, spans and log lines lost, a minute.",
                 "cpm", tuple(Query(scope.a_minute("", name), legend) for name, legend in faults), width, links=TO_RUNBOOKS)
