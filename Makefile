@@ -8,7 +8,7 @@ WORKERS ?= 2
 
 COMPILED := build/compiled
 
-.PHONY: help setup test lint compiled fuzz soak demo bench image manifests clean mutants
+.PHONY: help setup test lint compiled fuzz audit soak demo bench image manifests clean mutants
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -36,6 +36,9 @@ fuzz: .venv/.for-fuzz  ## the property tests alone, for long, then any bytes for
 mutants: .venv/.for-mutants  ## small changes to what the core commits, and which of them no test of the core notices
 	rm -rf build/mutants && git clone --quiet . build/mutants
 	cd build/mutants && ../../.venv/bin/mutmut run --max-children 2 && ../../.venv/bin/mutmut results
+
+audit: .venv/.for-audit  ## known vulnerabilities of every version that is pinned (asks osv.dev; without the internet it fails)
+	.venv/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt --vulnerability-service osv --progress-spinner off
 
 soak: setup  ## chaos on both event loops, then healthy calls under the alert rules (SOAK="minutes --loops uvloop")
 	.venv/bin/python -m tests.soak $(SOAK)
@@ -82,4 +85,8 @@ $(COMPILED)/.built: setup.py $(INPUTS) $(shell find proxy config deploy/promethe
 
 .venv/.for-mutants: .venv/.for-tests
 	$(PIP) install --quiet --editable '.[test,mutants]'
+	touch $@
+
+.venv/.for-audit: .venv/.for-use
+	$(PIP) install --quiet --editable '.[audit]'
 	touch $@
