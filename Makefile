@@ -8,11 +8,11 @@ WORKERS ?= 2
 
 COMPILED := build/compiled
 
-.PHONY: help setup test lint compiled fuzz audit soak demo bench image manifests clean mutants
+.PHONY: help setup test lint compiled fuzz audit soak demo bench bench-fleet image manifests clean mutants
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 8
 
 setup: .venv/.for-tests  ## all that the tests need, into .venv (and Debian packages, where root)
 
@@ -49,6 +49,9 @@ demo: .venv/.for-use  ## the main job, on simulated vendors
 bench: setup $(COMPILED)/.built  ## cost beside other relays, in a table (BENCH=--quick for one round)
 	tests/bench/setup
 	.venv/bin/python -m tests.bench $(BENCH)
+
+bench-fleet: setup  ## what a fleet costs a call: a check on loopback, and a dead Redis
+	.venv/bin/python -m tests.bench.fleet
 
 image: setup  ## the container image, built and run as a release is but on a base of Debian's packages (root, Debian, minutes)
 	tests/apt-install $$(grep -v '^#' tests/image/apt-packages.txt)

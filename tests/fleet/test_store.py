@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.core.fleet import Command, Script
+from proxy.core.fleet import Book, Command, Script, Terms
+from proxy.core.policy import Rule
 from proxy.fleet import store as module
 from proxy.fleet.store import Server, Store, UnreachableError
 from tests.aio import free_port, run, tls_pair
@@ -63,6 +64,39 @@ def test_tls_and_a_password(tmp_path: Path) -> None:
         assert greeted(replace(redis.server, username="sidecar")) == [1, 1]
         redis.ask("ACL", "SETUSER", "sidecar", "-@scripting")
         assert refused(replace(redis.server, username="sidecar")) == "the user may not run scripts, or not on these keys"
+
+
+RIGHTS = "~earwitness:* resetchannels -@all +hello +auth +client +select +evalsha +script|load +time +zadd +zrem +zcard +zscore +zrange \
++zremrangebyscore +pexpire +pexpireat"
+"""As config/README.md has them."""
+
+
+def test_the_rights_that_are_documented_are_enough(redis: RedisServer) -> None:
+    readme = (Path(__file__).parents[2] / "config" / "README.md").read_text()
+    assert f"`{RIGHTS}`" in " ".join(readme.split())
+    redis.ask("ACL", "SETUSER", "sidecar", "reset", "on", f">{PASSWORD}", *RIGHTS.split())
+    book = Book(b"shared", "earwitness", 15.0)
+    terms = Terms(100, 10, frozenset({Rule.CONNECTION_RATE, Rule.CONCURRENCY}), 5.0)
+
+    async def main() -> None:
+        store = Store(replace(redis.server, username="sidecar", password=lambda: PASSWORD))
+        await store.connect()
+        done = set()
+        for now in (0.0, 1.0, 6.0, 7.0):
+            leases = [book.come(f"{number} at {now}", "acme", "key", terms, now) for number in range(3)]
+            commands = book.commands(now)
+            for command, answer in zip(commands, await store.run(commands), strict=True):
+                book.answered(command, answer)
+                done.add(command.script)
+            book.left(leases[0], now, lingers=True)
+            book.left(leases[1], now, forgotten=True)
+        await store.close()
+        assert done == set(Script)
+
+    try:
+        run(main())
+    finally:
+        redis.ask("ACL", "DELUSER", "sidecar")
 
 
 def test_nobody_there() -> None:
