@@ -1,5 +1,5 @@
 # The image of the sidecar and the gateway: deploy/README.md says how it is built, run and tested.
-# A release passes BASE by its digest: docker build --build-arg BASE=python:3.11-slim-bookworm@sha256:... .
+# A release passes both by their digests: docker build --build-arg BASE=python:3.11-slim-bookworm@sha256:... .
 ARG BASE=python:3.11-slim-bookworm
 # Where it is built: the same Python at the same place, with a C compiler (without one, what is built is pure Python: setup.py).
 ARG BUILDER=python:3.11-bookworm

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import re
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from proxy.relay.server import END_SECONDS
 from proxy.telemetry.catalogue import BY_NAME
 from tests.dashboards.queries import selectors
 
-from .manifests import KUBERNETES, Object, check, one, shipped
+from .manifests import KUBERNETES, Object, check, kustomized, one, shipped
 from .pods import GATEWAYS, POD_IP, SIDECARS, Workload, pod
 from .promtool import ROOT
 
@@ -154,6 +155,20 @@ def test_a_sidecar_ends_within_the_grace_that_a_pod_has_by_default(work: Workloa
     drain = work.settings(tmp_path).drain
     assert drain.accept_seconds == 0
     assert drain.accept_seconds + drain.grace_seconds + END_SECONDS < 30
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet", "Job"])
+def test_what_a_pod_has_already_stays(kind: str, tmp_path: Path) -> None:
+    """And the sidecar comes first: whoever prepares the application may call a vendor, too."""
+    spec = {"initContainers": [{"name": "migrate"}], "containers": [{"name": "agent"}], "volumes": [{"name": "cache", "emptyDir": {}}]}
+    mine = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "mine"}, "spec": {"template": {"spec": spec}}}
+    component = os.path.relpath(KUBERNETES / "sidecar", tmp_path.resolve())
+    (tmp_path / "application.yaml").write_text(yaml.safe_dump(mine | {"apiVersion": "batch/v1" if kind == "Job" else "apps/v1"}))
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump({"resources": ["application.yaml"], "components": [component]}))
+    made = pod(one(kustomized(tmp_path), kind))
+    assert [container["name"] for container in made["initContainers"]] == ["earwitness", "migrate"]
+    assert {volume["name"] for volume in made["volumes"]} == {"earwitness", "cache"}
+    assert made["containers"] == spec["containers"]
 
 
 def test_a_workload_can_be_left_out() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import time
+import tomllib
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -182,6 +183,14 @@ def test_all_bytecode_is_there_and_good_whatever_the_times_of_files(root: Path) 
         assert compiled.read_bytes()[4:8] == b"\1\0\0\0", source
 
 
+def test_what_is_to_be_compiled_is(root: Path) -> None:
+    """A build without a C compiler would pass over it."""
+    about = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    (package,) = root.glob("opt/earwitness/lib/python3.*/site-packages/proxy")
+    found = {str(Path("proxy") / path.relative_to(package).parent / path.name.split(".")[0]) + ".py" for path in package.rglob("*.so")}
+    assert found == set(about.get("earwitness", {}).get("compiled", []))
+
+
 def test_nothing_of_the_build_is_in_it(root: Path) -> None:
     """Neither the settings that pip was given, nor sources, tests or repositories; nor a private key beside what is ours."""
     assert not (root / "src").exists()
@@ -202,5 +211,5 @@ def test_its_bill_of_materials_is_one(root: Path) -> None:
     BILL.write_text(text)
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     names = {component["name"] for component in json.loads(text)["components"]}
-    assert names >= {"earwitness", "aiohttp", "uvloop", "libc6", "libssl3"}
+    assert names >= {"earwitness", "aiohttp", "redis", "uvloop", "libc6", "libssl3"}
     assert "pip" not in names
