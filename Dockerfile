@@ -1,7 +1,7 @@
 # The image of the sidecar and the gateway: deploy/README.md says how it is built, run and tested.
 # A release passes both by their digests: docker build --build-arg BASE=python:3.11-slim-bookworm@sha256:... .
 ARG BASE=python:3.11-slim-bookworm
-# Where it is built: the same Python at the same place, with a C compiler (without one, what is built is pure Python: setup.py).
+# Where it is built: the same Python at the same place, with a C compiler.
 ARG BUILDER=python:3.11-bookworm
 
 FROM ${BUILDER} AS build
@@ -11,7 +11,8 @@ COPY . .
 # Bytecode is made here once for all, good whatever times the files get on their way: a read-only root could not keep it.
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     python -m venv --without-pip /opt/earwitness \
-    && PIP_CONSTRAINT=constraints.txt python -m pip --python /opt/earwitness/bin/python install --no-cache-dir --no-compile '.[fleet]' \
+    && EARWITNESS_COMPILE=always PIP_CONSTRAINT=constraints.txt \
+        python -m pip --python /opt/earwitness/bin/python install --no-cache-dir --no-compile '.[fleet]' \
     && /opt/earwitness/bin/python -m compileall -q -f -j 0 --invalidation-mode unchecked-hash /opt/earwitness/lib
 
 FROM ${BASE}
