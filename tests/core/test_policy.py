@@ -81,3 +81,21 @@ def test_rules_without_a_number_touch_nothing() -> None:
     needs = {Rule.CHUNK_DURATION, Rule.CHUNK_BYTES, Rule.MESSAGE_RATE, Rule.AUDIO_CHUNK_RATE}
     assert touching(everything, bounds(everything.rules, limits)) == always | needs
     assert touching(policy(), bounds(Rules(), limits)) == set()
+
+
+def test_a_limit_that_the_vendor_moves_is_only_watched_across_a_fleet() -> None:
+    moving = Limits(connections_per_minute=9, sessions=3, adapts=("connections_per_minute", "sessions"))
+    of_fleet = policy(rules={"connection_rate": {"scope": "fleet"}, "concurrency": {"scope": "fleet"}}).rules
+    assert bounds(of_fleet, moving).watched_only == {Rule.CONNECTION_RATE, Rule.CONCURRENCY}
+    assert bounds(of_fleet, moving.model_copy(update={"adapts": ("sessions",)})).watched_only == {Rule.CONCURRENCY}
+    assert bounds(of_fleet, moving.model_copy(update={"adapts": ()})).watched_only == set()
+    assert bounds(Rules(), moving).watched_only == set()
+
+
+@pytest.mark.parametrize("rules", [
+    {"concurrency": {"scope": "world"}}, {"concurrency": {"linger_seconds": -1}}, {"connection_rate": {"linger_seconds": 1}},
+    {"connection_rate": {"local_share": 0}}, {"connection_rate": {"local_share": 1.1}},
+])
+def test_what_makes_no_sense_of_a_fleet_is_not_taken(rules: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        policy(rules=rules)

@@ -64,3 +64,11 @@ def test_audio_that_cannot_be_timed_has_no_pace(audio: dict[str, str], actions: 
     endpoint = Endpoint.model_validate({"ready": "handshake", "audio": {"encoding": {}, "sample_rate": {}, "formats": audio}})
     assert acts(Rule.PACE, endpoint, bounds(Rules(), endpoint.limits)) == actions
     assert acts(Rule.MESSAGE_SHAPE, endpoint, bounds(Rules(), endpoint.limits)) == ()
+
+
+def test_what_the_vendor_moves_itself_is_counted_across_a_fleet_and_does_nothing() -> None:
+    endpoint = PACKAGED["assemblyai/v3"]
+    for scope, actions in (("process", (Action.REFUSED,)), ("fleet", ())):
+        numbers = bounds(Rules.model_validate({"connection_rate": {"scope": scope, "per_minute": 100}}), endpoint.limits)
+        assert counts(Rule.CONNECTION_RATE, endpoint, numbers)
+        assert acts(Rule.CONNECTION_RATE, endpoint, numbers) == actions

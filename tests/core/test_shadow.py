@@ -103,6 +103,19 @@ def test_company() -> None:
     assert found(call, policy(concurrency={"mode": "off", "sessions": 4}, connection_rate={"mode": "observe", "per_minute": 101})) == set()
 
 
+def test_company_of_a_whole_fleet() -> None:
+    """Enforced, too, where the vendor moves the limit itself: then nobody acts."""
+    def asked_for(mode: str) -> Policy:
+        return policy(connection_rate={"scope": "fleet", "mode": mode, "per_minute": 5},
+                      concurrency={"scope": "fleet", "mode": mode, "sessions": 5})
+
+    call, asked = assemblyai(), asked_for("observe")
+    assert not found(call, asked)
+    call.play.session.crowded = frozenset({Rule.CONNECTION_RATE, Rule.CONCURRENCY})
+    assert found(call, asked) == {Rule.CONNECTION_RATE, Rule.CONCURRENCY}
+    assert found(call, asked_for("enforce")) == {Rule.CONNECTION_RATE}
+
+
 def test_end_properly_where_the_client_left_a_stream_open() -> None:
     def left(call: Call, side: Side = Side.CLIENT) -> frozenset[Rule]:
         call.play.lost(side, Transport.EOF)

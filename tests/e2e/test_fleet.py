@@ -1,6 +1,6 @@
 """Several processes of `earwitness run` that share a real Redis: what passes, what a killed one leaves, and Redis gone and back.
 
-Nothing here hangs on time: checks are waited for longer than they are in life, for what is counted has to be exact on a busy machine, too.
+Checks are waited for longer than they are in life: what is counted has to be exact on a busy machine, too.
 """
 
 from __future__ import annotations
@@ -119,6 +119,7 @@ async def pods(folder: Path, fleet: dict[str, Any], vendor: Server) -> AsyncIter
                 peer.rst()
 
 
+@pytest.mark.alone
 def test_a_fleet(tmp_path: Path, secured: Secured) -> None:
     redis, fleet = secured
 
