@@ -295,6 +295,7 @@ def test_the_adapter_gives_what_the_scaler_goes_by() -> None:
 IN_A_NETWORK_OF_ITS_OWN: Final = """
 ip link set lo up
 ip address add {pod_ip}/32 dev lo
+: >{folder}/log
 {python} -m proxy.cli run >{folder}/log &
 process=$!
 for _ in $(seq 400); do grep -q '"event":"ready"' {folder}/log && break; sleep 0.05; done
