@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -156,6 +157,10 @@ def test_shared() -> None:
     assert not both.vendors_own
     again = shared([a, meaning_of(Rule.model_validate({**CHUNK, "id": "again"}), True)])
     assert (again.code, again.category, again.hint) == ("CHUNK", Category.AUDIO_CHUNK, a.hint)
+    assert (again.owner, again.retry, again.rule, again.ok) == (a.owner, a.retry, None, False)
+    first, second = (replace(a, rule=name, ok=True, hint=name) for name in ("first", "second"))
+    assert shared([first, second]) == replace(first, rule=None)
+    assert not shared([first, a]).ok
     with pytest.raises(ValueError, match="no candidates"):
         shared([])
 

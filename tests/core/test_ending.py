@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from proxy.core.claim import Claim
-from proxy.core.ending import ENDED_FOR_IT, LEFT_EARLY, LEFT_OPEN, Ending, outcome_of
+from proxy.core.ending import ENDED_FOR_IT, LEFT_EARLY, LEFT_OPEN, Ending, SeenClose, outcome_of
 from proxy.core.verdict import Category, Outcome, Owner, Phase, Side, Transport
 
 from .playbook import PROFILE, V1, V2, VENDOR, Play, frame
@@ -112,6 +112,32 @@ def test_only_the_first_close_of_a_side_counts() -> None:
     assert ending.vendor_close is not None
     assert (ending.client_close.code, ending.vendor_close.code) == (1000, 1000)
     assert ending.ended_by is ending.initiated_by is Side.CLIENT
+
+
+def test_a_close_told_in_a_message_is_the_first_one_told_and_counts_before_the_real_one() -> None:
+    ending, claim = Ending(), Claim()
+    ending.told(4000, "gone", 1.5)
+    ending.told(4001, "later", 2.0)
+    ending.closed(Side.VENDOR, b"\x03\xe8ok", 3.0)
+    assert ending.told_close == SeenClose(4000, "gone", 1.5)
+    ending.complete(claim, PROFILE)
+    assert (claim.close_code, claim.close_reason, claim.close_by) == (4000, "gone", Side.VENDOR)
+
+
+def test_the_clients_own_close_is_told_with_its_reason() -> None:
+    ending, claim = Ending(), Claim()
+    ending.closed(Side.CLIENT, b"\x03\xe9bye", 1.0)
+    ending.complete(claim, PROFILE)
+    assert (claim.close_code, claim.close_reason, claim.close_by) == (1001, "bye", Side.CLIENT)
+
+
+def test_another_stream_takes_back_the_clients_end_and_no_other() -> None:
+    for began, ended, left in ((Side.CLIENT, Side.UNKNOWN, Side.UNKNOWN), (Side.VENDOR, Side.UNKNOWN, Side.VENDOR),
+                               (Side.CLIENT, Side.CLIENT, Side.CLIENT)):
+        ending = Ending()
+        ending.initiated_by, ending.ended_by, ending.goodbye = began, ended, True
+        ending.reopened()
+        assert (ending.initiated_by, ending.goodbye) == (left, False)
 
 
 def test_a_vendor_without_an_end_message_cannot_be_abandoned() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.core.evidence import Delivery, TcpSample
+from proxy.core.evidence import Delivery, Latest, TcpSample
 from proxy.core.tally import AudioSeconds
 
 TCP = TcpSample(acked=0, queued=0, unacked=0, unsent=0, window=65535, rtt_seconds=0.02, peer_closed=False)
@@ -26,6 +26,7 @@ class Link:
         self.overhead = overhead
         self.queued = self.acked = 500  # the request went first
         self.now = 0.0
+        self.latest: Latest | None = None
 
     def say(self, seconds: float) -> None:
         self.audio.read += seconds
@@ -34,7 +35,7 @@ class Link:
     def sample(self, acked: int | None = None, buffered: int = 0, **more: Any) -> None:
         self.now += 1.0
         self.acked = self.queued if acked is None else acked
-        self.delivery.sample(replace(TCP, acked=self.acked, queued=self.queued, **more), buffered, self.now)
+        self.delivery.sample(replace(TCP, acked=self.acked, queued=self.queued, **more), buffered, self.now, self.latest)
 
     @property
     def stages(self) -> tuple[float, float, float]:
@@ -163,6 +164,45 @@ class Truth:
 
     def arrived(self, upto: int) -> float:
         return sum(seconds for end, seconds in self.messages if end <= upto)
+
+
+def test_what_waits_is_dated_from_the_last_reading_before_and_moves_when_anything_is_acknowledged() -> None:
+    link = Link()
+    link.latest = Latest()
+    link.say(1.0)
+    link.sample()  # 1.0: all is there
+    link.say(1.0)
+    link.sample(acked=link.acked)  # 2.0: it may wait since just after the reading before
+    assert (link.delivery.waits_since, link.delivery.moved_at) == (1.0, 1.0)
+    link.sample(acked=link.acked + 1)
+    assert (link.delivery.waits_since, link.delivery.moved_at) == (1.0, 3.0)
+    link.sample(acked=link.queued, buffered=1)  # what waits in the transport waits as well
+    assert link.delivery.waits_since == 1.0
+    link.sample()
+    assert link.delivery.waits_since is None
+
+
+def test_stuck_is_told_of_the_present_alone_and_by_both_clocks() -> None:
+    link = Link()
+    link.latest = Latest()
+    assert not link.delivery.stuck(9.0, 1.0)
+    link.say(1.0)
+    link.sample(acked=500)  # 1.0: nothing before it, so it waits since now
+    link.sample(acked=500)
+    assert (link.delivery.waits_since, link.delivery.moved_at) == (1.0, 1.0)
+    assert [link.delivery.stuck(4.0, seconds) for seconds in (3.0, 3.1)] == [True, False]
+    assert [link.delivery.stuck(at, 1.0) for at in (5.0, 5.1)] == [True, False]  # the last reading is of 2.0
+    link.sample(acked=501)
+    assert not link.delivery.stuck(4.0, 2.0)
+
+
+def test_what_is_acknowledged_after_the_vendor_judged_proves_nothing_of_what_it_had() -> None:
+    audio = AudioSeconds()
+    delivery = Delivery(audio)
+    audio.read = 1.0
+    delivery.sample(replace(TCP, acked=500, queued=3700), 0, 1.0, Latest(0.9, 0.9, None))
+    delivery.sample(replace(TCP, acked=3700, queued=3700), 0, 2.0, None)
+    assert (audio.delivered, delivery.proven) == (1.0, Latest())
 
 
 acts = st.lists(st.tuples(st.sampled_from(["say", "say", "flush", "flush all", "ack", "ack all", "sample", "sample"]), st.integers(1, 400)),

@@ -324,6 +324,7 @@ def test_a_final_told_twice_counts_once() -> None:
     clock.add(START + 4.1, True, None, 2.0, 3.0)
     clock.add(START + 4.2, True, None, 2.0, 3.0)  # where nothing tells them apart, each counts
     assert (clock.results, clock.finals) == (5, 4)
+    assert (line.tables.interims, line.tables.finals) == (1, 4)
 
 
 def test_a_result_without_a_position_is_counted_and_not_measured() -> None:
@@ -365,6 +366,8 @@ def test_a_result_that_is_passed_over_is_counted_and_not_measured() -> None:
     clock = results(line)
     clock.pass_over(line.now)
     assert (clock.results, clock.finals, clock.last_at, clock.lag_last) == (1, 0, line.now, None)
+    clock.pass_over(line.now)
+    assert (line.tables.interims, line.tables.finals) == (2, 0)
     assert sum(line.tables.interim_lag.counts) == 0
 
 
