@@ -8,7 +8,7 @@ WORKERS ?= 2
 
 COMPILED := build/compiled
 
-.PHONY: help setup test lint compiled fuzz audit soak demo bench bench-fleet image manifests clean mutants
+.PHONY: help setup test lint compiled fuzz audit soak demo bench bench-fleet image manifests greedy overload clean mutants
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -59,6 +59,15 @@ image: setup  ## the container image, built and run as a release is but on a bas
 
 manifests: setup  ## every object for Kubernetes, rendered and checked against the API's schemas
 	@.venv/bin/python -m tests.deploy.manifests
+
+greedy: setup  ## what one greedy peer takes of memory and of the other calls' time, in a table
+	.venv/bin/python -m tests.reliability.greedy
+	.venv/bin/python -m tests.reliability.page > RELIABILITY.md
+
+overload: setup  ## more than a process can carry, beside other relays, in a table (needs root)
+	tests/bench/setup
+	.venv/bin/python -m tests.reliability.overload
+	.venv/bin/python -m tests.reliability.page > RELIABILITY.md
 
 clean:  ## back to the checkout
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
