@@ -78,7 +78,8 @@ class Found:
         return f"{1e3 * quantile(latencies, share):.1f}" if latencies else "-"
 
 
-HEAD: Final = ("| relay | open calls before: p50, p99 ms | with more: p50, p99 ms | open calls | more calls | late ones | blind, refused | CPU of the relay | of the vendor, of the callers |",
+HEAD: Final = ("| relay | open calls before: p50, p99 ms | with more: p50, p99 ms | open calls | more calls | late ones | blind, refused "
+               "| CPU of the relay | of the vendor, of the callers |",
                "|---|---|---|---|---|---|---|---|---|")
 
 
