@@ -37,13 +37,16 @@ class Surroundings:
     descriptors: int | None = None
     environment: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    policy: dict[str, Any] = field(default_factory=dict)
+    beside: Any = None
+    """Something else that runs."""
 
 
 class Sidecar:
     """The running process, and a vendor that answers 101 to whoever comes."""
 
-    def __init__(self, process: subprocess.Popen[bytes], vendor: Server, ports: dict[str, int]) -> None:
-        self.process, self.vendor, self.ports = process, vendor, ports
+    def __init__(self, process: subprocess.Popen[bytes], vendor: Server, ports: dict[str, int], around: Surroundings) -> None:
+        self.process, self.vendor, self.ports, self.around = process, vendor, ports, around
 
     async def page(self, path: str, name: str = "metrics", method: str = "GET") -> tuple[int, str]:
         return await page(f"127.0.0.1:{self.ports[name]}", path, method)
@@ -121,14 +124,15 @@ async def sidecar(folder: Path, around: Surroundings) -> AsyncIterator[Sidecar]:
         file = folder / "earwitness.yaml"
         file.write_text(json.dumps({
             "metrics": at["metrics"], "admin": at["admin"], "drain": {"accept_seconds": 0, "grace_seconds": 0},
-            "listeners": [{"name": "calls", "vendor": "deepgram", "upstream": vendor.url, **at["calls"]}], **around.settings}))
+            "listeners": [{"name": "calls", "vendor": "deepgram", "upstream": vendor.url, "policy": around.policy, **at["calls"]}],
+            **around.settings}))
         clean = {name: value for name, value in os.environ.items() if not name.startswith("EARWITNESS")}
         command = [sys.executable, "-m", "proxy.cli", "run", "--config", str(file)]
         if around.descriptors is not None:
             command = ["prlimit", f"--nofile={around.descriptors}:{around.descriptors}", *command]
         process = started(command, around.stdout, {**clean, **around.environment})
         try:
-            one = Sidecar(process, vendor, ports)
+            one = Sidecar(process, vendor, ports, around)
             async with asyncio.timeout(SECONDS):
                 while not await one.is_up():
                     assert process.poll() is None
@@ -172,7 +176,7 @@ def process_row(group: str, fault: str, *, client: str, says: str = "ok normal n
 
 
 async def played(row: ProcessRow, folder: Path) -> None:
-    around, close = row.around()
+    around, close = await asyncio.to_thread(row.around)
     try:
         async with sidecar(folder, around) as one:
             await one.good_call()

@@ -7,10 +7,13 @@ import fcntl
 import os
 import socket
 import subprocess
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from tests.aio import free_port
+from tests.fleet.server import RedisServer
 from tests.relay.peers import Peer, connect
 from tests.reliability.process import Sidecar, Surroundings, process_row
 
@@ -58,6 +61,23 @@ def no_collector() -> tuple[Surroundings, Callable[[], None]]:
 def a_collector_that_does_not_answer() -> tuple[Surroundings, Callable[[], None]]:
     listener = socket.create_server(("127.0.0.1", 0))
     return traced(f"http://127.0.0.1:{listener.getsockname()[1]}"), listener.close
+
+
+def with_redis() -> tuple[Surroundings, Callable[[], None]]:
+    """Which keeps a limit that nobody here reaches."""
+    folder = tempfile.TemporaryDirectory(prefix="earwitness-redis-")
+    key = Path(folder.name, "key")
+    key.write_text("a key for tests alone, and none of anybody's\n")
+    redis = RedisServer(Path(folder.name))
+    redis.start()
+
+    def close() -> None:
+        redis.stop()
+        folder.cleanup()
+
+    limits = {"rules": {"concurrency": {"scope": "fleet", "mode": "enforce", "sessions": 50}}}
+    fleet = {"url": f"redis://127.0.0.1:{redis.port}/0", "key": {"file": str(key)}}
+    return Surroundings(settings={"fleet": fleet}, policy=limits, beside=redis), close
 
 
 def nothing_special() -> tuple[Surroundings, Callable[[], None]]:
@@ -134,6 +154,20 @@ async def collector_gone(one: Sidecar) -> None:
              around=a_collector_that_does_not_answer)
 async def collector_hangs(one: Sidecar) -> None:
     await many_calls(one)
+
+
+@process_row("process", "Redis, which keeps the limits of an account, is gone", client="101, all bytes", around=with_redis)
+async def redis_gone(one: Sidecar) -> None:
+    await asyncio.to_thread(one.around.beside.stop)
+    await many_calls(one)
+    assert await one.metric("earwitness_fleet_fallbacks_total") >= MANY
+
+
+@process_row("process", "Redis hangs", client="101, all bytes", around=with_redis)
+async def redis_hangs(one: Sidecar) -> None:
+    one.around.beside.hang()
+    await many_calls(one)
+    assert await one.metric("earwitness_fleet_fallbacks_total") >= MANY
 
 
 @process_row("process", "Prometheus leaves in the middle of scrapes, or reads nothing of them", client="101, all bytes",
