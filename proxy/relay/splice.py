@@ -34,6 +34,8 @@ FLUSH_SECONDS: Final = 10.0
 """How long a leg that is ending may take to write what is left, to a peer that may not read it."""
 LOOK_SECONDS: Final = 0.05
 """How often it is looked at whether that has been written, where nothing else tells."""
+_GIVEN_UP: Final = frozenset({errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
+"""With which the kernel gives a peer up that it does not hear of any more: it says what it last learned of the way there."""
 _RESETS: Final = struct.pack("ii", 1, 0)
 
 
@@ -314,7 +316,7 @@ def how_lost(exc: Exception | None) -> Transport:
     """What `connection_lost` was told, in our words."""
     if exc is None:
         return Transport.EOF
-    return Transport.TIMEOUT if isinstance(exc, OSError) and exc.errno == errno.ETIMEDOUT else Transport.RESET
+    return Transport.TIMEOUT if isinstance(exc, OSError) and exc.errno in _GIVEN_UP else Transport.RESET
 
 
 def reset_on_close(transport: asyncio.Transport) -> None:

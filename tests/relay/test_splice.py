@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import ssl
 from typing import Any
@@ -347,4 +348,5 @@ def test_transport_names() -> None:
     assert splice.how_lost(None) is Transport.EOF
     assert splice.how_lost(ConnectionResetError()) is Transport.RESET
     assert splice.how_lost(TimeoutError(110, "timed out")) is Transport.TIMEOUT
+    assert splice.how_lost(OSError(errno.EHOSTUNREACH, "no route")) is Transport.TIMEOUT
     assert splice.how_lost(BrokenPipeError()) is Transport.RESET

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.reliability import rows_dial, rows_ends, rows_greedy, rows_held, rows_inside, rows_process
+from tests.reliability import link, rows_dial, rows_ends, rows_greedy, rows_held, rows_inside, rows_process
 from tests.reliability.process import PROCESS_ROWS
 from tests.reliability.stage import ROWS, Row
 
@@ -53,7 +53,7 @@ GROUPS: Final = {
 NOTES: Final = {
     "greedy": "A direction with more than 4,096 frames in one chunk, or 20,000 in a second, is relayed blind from there (`flood` in "
               "`warnings_total`): no speech is cut so small, and looking at it would hold up everybody else. A session keeps at most "
-              " 256 KiB of an open text each way and 6 KiB that wait to be looked at; its sockets' buffers hold less than 1 MiB, "
+              "256 KiB of an open text each way and 6 KiB that wait to be looked at; its sockets' buffers hold less than 1 MiB, "
               "since a leg whose peer takes no more is not read.",
     "inside": "Nothing of this kind closes a call. Where looking at the bytes fails, the session is blind from there (`inspection: lost`), "
               "and counted; where judging it fails, there is a poor report with `sidecar_internal`.",
@@ -74,6 +74,8 @@ def markdown() -> Iterator[str]:
         for row in ROWS:
             if row.group == group:
                 yield _line(row, who)
+        if group == "network":
+            yield f"| {link.FAULT} | plain | {link.CLIENT} | - | {_says(link.SAYS)} | nothing | `test_link.py` |"
         for one in PROCESS_ROWS:
             if one.group == group:
                 yield (f"| {one.fault} | plain | {one.client} | all bytes | {_says(one.says)} | nothing "
