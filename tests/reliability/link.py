@@ -82,7 +82,8 @@ def main() -> None:
             other.stdout.readline()
             shell(f"ip link set lo up; ip link add there type veth peer name here netns {other.pid}; "
                   f"ip address add {HERE}/24 dev there; ip link set there up; "
-                  f"nsenter --net=/proc/{other.pid}/ns/net sh -ec 'ip address add {THERE}/24 dev here; ip link set here up; ip link set lo up'")
+                  f"nsenter --net=/proc/{other.pid}/ns/net "
+                  f"sh -ec 'ip address add {THERE}/24 dev here; ip link set here up; ip link set lo up'")
             other.stdin.write("go\n")
             other.stdin.flush()
             other.stdout.readline()
