@@ -305,8 +305,8 @@ class Call:
         splice = self._splice
         self._end()
         if splice is not None:
-            # Circles would keep both transports, 600 KiB of TLS buffers on asyncio, until the collector comes by.
-            del splice.client.transport, splice.vendor.transport
+            splice.client.let_go()
+            splice.vendor.let_go()
 
     def sample(self, loop_lag: float) -> None:
         if self._splice is not None:

@@ -316,6 +316,7 @@ def test_a_client_that_is_not_read_may_leave(loop: str, options: dict[str, Any],
     run(main(), loop)
 
 
+@pytest.mark.interpreted
 def test_the_process_holds_no_more_than_it_may(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One client fills the room, and is not read; another, of whom nothing is held, is."""
     monkeypatch.setattr(module, "HELD_BYTES", 50_000)
@@ -338,6 +339,7 @@ def test_the_process_holds_no_more_than_it_may(loop: str, monkeypatch: pytest.Mo
     run(main(), loop)
 
 
+@pytest.mark.interpreted
 def test_a_message_that_is_not_whole_can_be_finished_though_there_is_no_room(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing but the rest of it, or letting go, could ever get it out of the gate."""
     monkeypatch.setattr(module, "HELD_BYTES", 50_000)

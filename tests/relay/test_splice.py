@@ -171,6 +171,7 @@ def test_a_held_fin_is_held_so_long(loop: str, secure: dict[str, Any], monkeypat
     run(main(), loop)
 
 
+@pytest.mark.interpreted
 def test_a_tls_vendor_that_answers_no_goodbye(loop: str, secure: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """One whose process hangs: its leg is given up after FLUSH_SECONDS."""
     monkeypatch.setattr(splice, "HELD_FIN_SECONDS", 0.05)
