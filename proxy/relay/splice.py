@@ -122,7 +122,7 @@ class Leg:
         """The splice is over."""
 
     def let_go(self) -> None:
-        """Of its transport, which holds on to it: circles would stay, with 600 KiB of TLS buffers on asyncio, until the collector comes by."""
+        """Of its transport. Circles would stay, with 600 KiB of TLS buffers on asyncio, until the collector comes by."""
         del self.transport
 
     def data_received(self, data: bytes) -> None:
