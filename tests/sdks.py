@@ -12,7 +12,7 @@ import math
 import threading
 import warnings
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -61,6 +61,14 @@ def speech(*seconds: float) -> bytes:
 def chunks(audio: bytes, seconds: float = CHUNK_SECONDS) -> Iterator[bytes]:
     size = int(RATE * seconds) * 2
     return (audio[at : at + size] for at in range(0, len(audio), size))
+
+
+async def spoken(audio: bytes, paced: bool) -> AsyncIterator[bytes]:
+    """As fast as it is taken, or as a microphone would give it."""
+    for chunk in chunks(audio):
+        yield chunk
+        if paced:
+            await asyncio.sleep(CHUNK_SECONDS)
 
 
 def _environment(url: str) -> Any:
@@ -114,10 +122,10 @@ def deepgram_v2(url: str, audio: bytes, *, key: str = "key", **query: Any) -> Ou
     return _deepgram_sync(lambda client: client.listen.v2.connect(**options), _v2_message, url, audio, key)
 
 
-async def deepgram_v1_async(url: str, audio: bytes, *, key: str = "key", **query: Any) -> Outcome:
+async def deepgram_v1_async(url: str, audio: bytes, *, key: str = "key", paced: bool = False, **query: Any) -> Outcome:
     """`AsyncDeepgramClient.listen.v1`."""
     options = {"model": "nova-3", "encoding": "linear16", "sample_rate": str(RATE), "interim_results": "true", **query}
-    return await _deepgram_async(lambda client: client.listen.v1.connect(**options), _v1_message, url, audio, key)
+    return await _deepgram_async(lambda client: client.listen.v1.connect(**options), _v1_message, url, audio, key, paced)
 
 
 async def deepgram_v2_async(url: str, audio: bytes, *, key: str = "key", **query: Any) -> Outcome:
@@ -152,7 +160,8 @@ def _deepgram_sync(connect: Callable[[Any], Any], read: Callable[[Outcome, Any],
     return outcome
 
 
-async def _deepgram_async(connect: Callable[[Any], Any], read: Callable[[Outcome, Any], None], url: str, audio: bytes, key: str) -> Outcome:
+async def _deepgram_async(connect: Callable[[Any], Any], read: Callable[[Outcome, Any], None], url: str, audio: bytes, key: str,
+                          paced: bool = False) -> Outcome:
     outcome = Outcome()
 
     def failed(exc: BaseException) -> None:
@@ -160,7 +169,7 @@ async def _deepgram_async(connect: Callable[[Any], Any], read: Callable[[Outcome
 
     async def speak(socket: Any) -> None:
         with suppress(ConnectionClosed):
-            for chunk in chunks(audio):
+            async for chunk in spoken(audio, paced):
                 await socket.send_media(chunk)
             await socket.send_close_stream()
 
@@ -193,7 +202,8 @@ def _assemblyai(client: Any, outcome: Outcome) -> None:
 
 
 def _assemblyai_options(url: str, key: str) -> Any:
-    return RealTimeTranscriberOptions(api_key=key, api_host=url, max_connection_retries=0)
+    # It leaves after a second by itself, which a busy machine may take to let it in.
+    return RealTimeTranscriberOptions(api_key=key, api_host=url, max_connection_retries=0, connect_timeout=20.0)
 
 
 def assemblyai_sync(url: str, audio: bytes, *, key: str = "key", **parameters: Any) -> Outcome:
@@ -209,7 +219,7 @@ def assemblyai_sync(url: str, audio: bytes, *, key: str = "key", **parameters: A
     return outcome
 
 
-async def assemblyai_async(url: str, audio: bytes, *, key: str = "key", **parameters: Any) -> Outcome:
+async def assemblyai_async(url: str, audio: bytes, *, key: str = "key", paced: bool = False, **parameters: Any) -> Outcome:
     """`AsyncRealTimeTranscriber`."""
     outcome = Outcome()
     client = AsyncRealTimeTranscriber(_assemblyai_options(url, key))
@@ -217,6 +227,6 @@ async def assemblyai_async(url: str, audio: bytes, *, key: str = "key", **parame
     with warnings.catch_warnings():  # the SDK reads a property of websockets that is deprecated
         warnings.simplefilter("ignore", DeprecationWarning)
         await client.connect(RealTimeParameters(**{"sample_rate": RATE, "format_turns": True, **parameters}))
-        await client.stream(chunks(audio))
+        await client.stream(spoken(audio, paced))
         await client.disconnect(terminate=True)
     return outcome

@@ -17,6 +17,7 @@ from tests.aio import run
 from tests.e2e.process import earwitness, page
 from tests.e2e.rig import AUDIO, sidecar, upstream
 from tests.e2e.test_run import begun, listener
+from tests.otlp import collector
 from tests.relay.peers import until
 from tests.sdks import assemblyai_async, deepgram_v1_async
 from tests.simulators.calls import KEY, V3
@@ -97,3 +98,25 @@ def test_an_sdk_can_tell_that_it_may_try_again(vendor: str, place: Any) -> None:
                 await beside.app.drained.wait()
 
     run(main())
+
+
+def test_what_was_drained_is_exported_before_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches would go a minute later by themselves."""
+    async def main() -> None:
+        async with AssemblyAISimulator() as simulator:
+            with earwitness(tmp_path, "run", drain={"accept_seconds": 0, "grace_seconds": 0},
+                            listeners=[listener("assemblyai", simulator)]) as process:
+                lines = [await begun((await process.ready())["assemblyai"]) for _ in range(3)]
+                process.signal(signal.SIGTERM)
+                for line in lines:
+                    await closed(line)
+                assert await process.ended() == 0
+                ended = {end["session_id"] for end in process.lines("session_end")}
+                spans = [span for span in traces.spans if span.attributes.get("earwitness.outcome") == "drained"]
+                assert len(spans) == len(lines) == len(ended)
+                assert {span.attributes["earwitness.session_id"] for span in spans} == ended
+
+    with collector() as traces:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", traces.url)
+        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "60000")
+        run(main())
