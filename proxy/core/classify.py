@@ -152,7 +152,7 @@ class _Condition:
         self._headers = {name.lower(): tuple(map(Phrase, phrases)) for name, phrases in (when.header or {}).items()}
         self._numbers = frozenset(str(number) for number in when.number or ())
         self._statuses = frozenset(str(status) for status in when.http_status or ())
-        self.words = bool(self._text or self._exact or self._codes or self._headers)
+        self.words = when.numbered is None and bool(self._text or self._exact or self._codes or self._headers)
 
     def fit(self, claim: Claim) -> Fit:
         if self._own and (claim.in_between or claim.html) and self._when.in_between is None and self._when.html is None:
@@ -209,6 +209,8 @@ class _Condition:
                 yield _known(is_so, (asked,)), False
         if w.told is not None:
             yield _yes(claim.told.says_something == w.told), False
+        if w.numbered is not None:
+            yield _yes((claim.close_code is not None or claim.http_status is not None) == w.numbered), False
         if w.in_between is not None:
             yield _yes(bool(claim.in_between) == w.in_between), False
         if w.html is not None:

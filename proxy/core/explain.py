@@ -13,12 +13,13 @@ from typing import Final
 
 import orjson
 
+from proxy.core.below import when_broken
 from proxy.core.claim import OF_PROXIES, Claim, as_close_code
 from proxy.core.classify import NOTHING, Meaning, shared
 from proxy.core.exchange import says_nothing_of_plain_http
 from proxy.core.inspect import Json, Kind, Told, text_of
 from proxy.core.profile import Profile, Route
-from proxy.core.quoted import Quoted, quoted, reported
+from proxy.core.quoted import Quoted, bare, is_printed, quoted, reported
 from proxy.core.rules import Common
 from proxy.core.vendor import CompiledEndpoint, Request, Vendor
 from proxy.core.verdict import Outcome, Phase, Side, Transport, Verdict
@@ -28,6 +29,7 @@ _TELL_WHOSE: Final = frozenset({"server", "via", "location", "date"})
 """Headers of which an answer has one. Who names only others has not named all of them."""
 NO_CLOSE: Final = 1006
 """What libraries report where no close frame came, and where a handshake failed."""
+SWITCHING: Final = 101
 _WHEN_DIALLING: Final = (Transport.DNS, Transport.REFUSED, Transport.TLS, Transport.TIMEOUT)
 
 
@@ -69,12 +71,15 @@ class Given:
         if self.http_status is not None or self.transport is not None or self.body is not None or self.close_code not in (None, NO_CLOSE):
             return None
         for text in (self.close_reason or "", *self.frames):
-            told = None if text.lstrip().startswith("{") else reported(text)
+            told = None if text.lstrip().startswith("{") and not is_printed(text) else reported(text)
             if isinstance(told, Quoted):
                 return self._closed(told, text)
             if isinstance(told, Transport):
                 return replace(self, transport=told, close_code=None, close_reason=None, frames=self._frames_but(text),
-                               phase=self.phase or (Phase.WEBSOCKET_CONNECT if "handshake" in text else None))
+                               phase=self.phase or when_broken(text))
+            if told == SWITCHING:
+                return replace(self, http_status=told, phase=Phase.WEBSOCKET_CONNECT, close_code=None, close_reason=None,
+                               frames=self._frames_but(text))
             if told is not None:
                 return replace(self, http_status=told, close_code=None)
         return None
@@ -225,7 +230,7 @@ class _Frames:
                 self._claim.end_sent = True
         elif not _is_message(frame):
             # No message at all, but perhaps the words of one, as a log shows them.
-            self._claim.say(self._profile, frame.decode("utf-8", "replace"))
+            _say(self._claim, self._profile, frame.decode("utf-8", "replace"))
 
     def _from_vendor(self, kind: Kind, json: Json) -> None:
         claim, told = self._claim, kind.told(json)
@@ -247,7 +252,13 @@ class _Frames:
 def _is_message(frame: bytes) -> bool:
     """JSON, or what is left of it; a log line may well begin with a name in brackets."""
     head = frame.lstrip()
-    return head.startswith((b"{", b'["', b"[{", b"[[", b"[]"))
+    return head.startswith((b"{", b'["', b"[{", b"[[", b"[]")) and not is_printed(head[:200].decode("utf-8", "replace"))
+
+
+def _say(claim: Claim, profile: Profile, text: str) -> None:
+    claim.say(profile, text)
+    if (rest := bare(text)) != text:
+        claim.say(profile, rest)
 
 
 def _prose(text: str) -> str:

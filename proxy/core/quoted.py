@@ -18,7 +18,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.core.phrases import Phrase, fold
+from proxy.core.below import broken
 from proxy.core.verdict import Side, Transport
 
 _LOOKED_AT: Final = 4096
@@ -31,33 +31,20 @@ _REPR_SENT: Final = re.compile(r"Close\(code=([0-9]{3,5}), reason=(?:'([^']{0,20
 _REPR_CLIENT_FIRST: Final = re.compile(r"\), False\)")
 
 _STATUS: Final = re.compile(
-    r"(?:\bHTTP(?:/[0-9.]{1,3})?(?: error| status)?[ :]{1,2}|\bstatus(?:[ _]code)?(?: not 101)?\W{1,3}b?'?"
-    r"|\bresponse(?: code| status)?: b?'?|HandshakeError: |\bnotAnUpgrade\(|\bbut (?:got|was) '?)([2-5][0-9]{2})\b"
-    r"|\b([2-5][0-9]{2}), message='", re.IGNORECASE)
+    r"(?:\bHTTP(?:/[0-9.]{1,3})?(?: error| status)?[ :]{1,2}|\bstatus(?:[ _]code)?(?: not 101| received)?\W{1,3}b?'?"
+    r"|\bresponse(?: code| status)?(?: was not 101)?: b?'?|\bfrom (?:the )?server \[?|\breturned (?:an )?error: \(?"
+    r"|\b(?:client|server) error '|\bnotAnUpgrade\(|\bbut (?:got|was) '?)([2-5][0-9]{2})\b"
+    r"|\b([2-5][0-9]{2}|101), message='|HandshakeError: ([2-5][0-9]{2}|101)\b|\b([45][0-9]{2}) (?:client|server) error: ",
+    re.IGNORECASE)
 _CLOSE: Final = re.compile(
-    r"(?:code['\"]?|closed?|closure|disconnect(?:ed)?)(?: is)?[\s:=('\"]{1,3}([1-5][0-9]{3})\b(?! ?(?:ms|s|bytes)\b)", re.IGNORECASE)
+    r"(?:(?:code['\"]?|closed?|closure|disconnect(?:ed)?)(?: is)?[\s:=('\"]{1,3}([1-5][0-9]{3})"
+    r"|\breceived (10(?:0[0-9]|1[0-5])|[34][0-9]{3}))\b(?! ?(?:ms|s|bytes|frames|messages|samples|chunks|packets)\b)", re.IGNORECASE)
 _REASON: Final = re.compile(r"\breason['\"]?(?:\s?[:=]\s?|\s)['\"]?([^\n'\"]*)", re.IGNORECASE)
 _AFTER: Final = re.compile(r"(?: \([^()]{0,60}\))?[\s:,;>]*(.*)", re.DOTALL)
+_CLASS: Final = re.compile(r"\s*(?:[A-Za-z_][\w.]{0,99})?(?:Error|Exception): ")
+_PRINTED: Final = re.compile(r"\s*\{\s*(?!type: '(?!error'))[A-Za-z_]\w{0,30}: ", re.IGNORECASE)
 _CUT: Final = 1006
 """What libraries report where no close frame came."""
-
-_BELOW: Final = {
-    Transport.DNS: (
-        "getaddrinfo", "gaierror", "enotfound", "eai again", "name or service not known", "nodename nor servname*", "name resolution",
-        "no such host", "could not resolve host", "unable to resolve host", "name not resolved", "unknownhostexception",
-        "hostname could not be found"),
-    Transport.TLS: (
-        "certificate verify failed", "certificate has expired", "self signed certificate", "local issuer certificate", "x509",
-        "verify the first certificate", "match certificate*", "certificate signed by unknown authority", "wrong version number",
-        "ssl handshake", "tls handshake", "*sslhandshakeexception", "sslerror", "*certificateerror", "err cert*", "err ssl*"),
-    Transport.REFUSED: ("econnrefused", "connection refused", "connect call failed", "actively refused"),
-    Transport.RESET: ("econnreset", "connection reset", "connectionreseterror", "socket hang up", "epipe", "broken pipe"),
-    Transport.TIMEOUT: (
-        "etimedout", "timed out during * handshake", "handshake has timed out", "handshake timed out", "connection timed out",
-        "i o timeout", "start timed out", "connect timeout", "sockettimeoutexception"),
-}
-_PHRASES: Final = tuple((kind, tuple(map(Phrase, phrases))) for kind, phrases in _BELOW.items())
-
 
 @dataclass(frozen=True, slots=True)
 class Quoted:
@@ -82,14 +69,22 @@ def reported(text: str) -> Quoted | int | Transport | None:
     """What a library's or application's line tells of: a close, a refusal's status, or how the connection failed below."""
     text = text[:_LOOKED_AT]
     if match := _STATUS.search(text):
-        return int(match[1] or match[2])
+        return int(match[match.lastindex or 1])
     close = _close(text)
-    if close is None or close.code == _CUT:
-        folded = fold(text)
-        for kind, phrases in _PHRASES:
-            if any(phrase.found_in(folded) for phrase in phrases):
-                return kind
-    return close
+    return (broken(text) if close is None or close.code == _CUT else None) or close
+
+
+def bare(text: str) -> str:
+    """The text without the names of exceptions before it, which are a library's and no words of the vendor's."""
+    at = 0
+    while at < _LOOKED_AT and (match := _CLASS.match(text, at)) is not None:
+        at = match.end()
+    return text[at:]
+
+
+def is_printed(text: str) -> bool:
+    """Whether this is what Node.js prints of an error or a close: no JSON, and no message but an error."""
+    return _PRINTED.match(text) is not None
 
 
 def _of_repr(text: str) -> Quoted | None:
@@ -108,4 +103,4 @@ def _close(text: str) -> Quoted | None:
         return None
     after = _REASON.search(text) or _AFTER.match(text, match.end())
     reason = (after[1] if after else "").strip(" \t\n)}>,'\"")
-    return Quoted(int(match[1]), None if reason in ("", "None") else reason, None)
+    return Quoted(int(match[1] or match[2]), None if reason in ("", "None") else reason, Side.VENDOR if match[2] else None)

@@ -40,6 +40,8 @@ class When(Strict):
     """The vendor's own count of audio was exactly this."""
     told: bool | None = None
     """Whether the vendor gave an error of its own, in a message or body, whatever it says."""
+    numbered: bool | None = None
+    """Whether a close code or a status is known. Words without either are a line of somebody's log: what else it tells of goes first."""
     in_between: bool | None = None
     """The answer bears none of the vendor's own headers: something in between gave it."""
     html: bool | None = None

@@ -216,7 +216,9 @@ def request_errors(profile: Profile, common: Common) -> list[tuple[str, str, str
 
 
 def _failing(rules: Iterable[Rule]) -> Iterator[Rule]:
-    return (rule for rule in rules if not rule.one_of and rule.outcome == "error")
+    """Those by which a session can fail; words without a number are for `earwitness explain`."""
+    return (rule for rule in rules
+            if not rule.one_of and rule.outcome == "error" and not all(when.numbered is False for when in rule.when))
 
 
 def _labels(meaning: Meaning) -> tuple[str, str, str, str]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosedError
 from websockets.frames import Close
 
-from proxy.core.quoted import Quoted, quoted, reported
+from proxy.core.quoted import Quoted, bare, is_printed, quoted, reported
 from proxy.core.verdict import Side, Transport
 
 CODES = st.sampled_from([1000, 1001, 1002, 1005, 1008, 1011, 3005, 3008, 4001])
@@ -53,6 +53,19 @@ def test_other_texts(text: str, expected: Quoted | None) -> None:
     ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed", Transport.TLS),
     ("[Errno 111] Connect call failed ('127.0.0.1', 443)", Transport.REFUSED),
     ("TimeoutError: timed out during opening handshake", Transport.TIMEOUT),
+    ("received 4029 Client sent audio too fast", Quoted(4029, "Client sent audio too fast", Side.VENDOR)),
+    ("aiohttp.client_exceptions.WSServerHandshakeError: 101, message='Invalid upgrade header', url='wss://a'", 101),
+    ("Response code was not 101: 404", 404),
+    ("received bad response code from server 401", 401),
+    ("The HTTP response from the server [403] did not permit the HTTP upgrade to WebSocket", 403),
+    ("The remote server returned an error: (401) Unauthorized.", 401),
+    ("HTTPError: 503 Server Error: Service Unavailable for url: https://a", 503),
+    ("Client error '401 Unauthorized' for url 'https://a'", 401),
+    ("code: 1002, reason: Invalid status code received: 401 Status line: HTTP/1.1 401 Unauthorized", 401),
+    ("expected status code 101 but was 401", 401),
+    ("received 1011 bytes", None),
+    ("received 4029 frames", None),
+    ("response 200 ms after", None),
     ("connection closed 1200 ms after the last word", None),
     ("wss://vendor.example:443/v1?http=401", None),
     ("20 frames came", None),
@@ -62,12 +75,30 @@ def test_what_other_libraries_print(text: str, expected: Quoted | int | Transpor
     assert reported(text) == expected
 
 
+@pytest.mark.parametrize(("text", "expected"), [
+    ("StreamingError: Bad schema", "Bad schema"), ("Error: a.b.SomeException: Bad: schema", "Bad: schema"),
+    ("Unauthorized Connection: Error", "Unauthorized Connection: Error"), ("Error", "Error"), ("", ""),
+])
+def test_the_names_of_exceptions_are_no_words_of_the_vendors(text: str, expected: str) -> None:
+    assert bare(text) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("{\n  type: 'Error',\n  description: 'no'\n}", True), ("{ code: 1005, reason: '' }", True), (" { error: 'no' }", True),
+    ("{ type: 'Results', channel: { transcript: 'no' } }", False), ('{"type":"Error"}', False), ("{", False), ("", False),
+])
+def test_what_node_prints_of_an_error_is_no_message(text: str, expected: bool) -> None:
+    assert is_printed(text) is expected
+
+
 @pytest.mark.parametrize("part", [
     "received 1000 (", "received 1000 (OK)", "; then sent ", "code = 1000 (a), reason = ", "(",
-    "ConnectionClosed(Close(code=1000, reason='", "reason ", "HTTP ", "closed ",
+    "ConnectionClosed(Close(code=1000, reason='", "reason ", "HTTP ", "closed ", "Error: ", "a.bError: ", "{ type: '",
 ])
 def test_no_text_makes_it_run_away(part: str) -> None:
     text = part * (5_000_000 // len(part))
     found = quoted(text)
     assert found is None or found.code == 1000
     reported(text)
+    bare(text)
+    is_printed(text)
