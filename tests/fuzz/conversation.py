@@ -8,6 +8,7 @@ first check of each message.
 from __future__ import annotations
 
 import struct
+from copy import deepcopy
 from typing import Any, Final
 
 import orjson
@@ -143,7 +144,7 @@ def _message(message: Message | None, type_path: str, protobuf: bool, feed: Feed
     for path in message.paths() if message is not None else ():
         choice = feed.one()
         if choice % 3:
-            values[path] = feed.some(40).decode("latin-1") if choice % 5 == 0 else VALUES[choice % len(VALUES)]
+            values[path] = feed.some(40).decode("latin-1") if choice % 5 == 0 else deepcopy(VALUES[choice % len(VALUES)])
     if message is not None and message.when is not None and message.when.equals is not None and feed.one() % 2:
         values[message.when.path] = message.when.equals
     if protobuf:
