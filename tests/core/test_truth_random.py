@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hypothesis import given, settings
@@ -52,6 +53,10 @@ class World:
     def cut(self, seconds: int) -> None:
         self._blocked(seconds, Owner.NETWORK, cut)
 
+    def cut_alive(self, seconds: int) -> None:
+        """Keep-alives into a cut link; one at least."""
+        self._blocked(max(4, seconds), Owner.NETWORK, cut, self.call.keep_alive)
+
     def full(self, seconds: int) -> None:
         self._blocked(seconds, Owner.VENDOR, full)
 
@@ -67,11 +72,10 @@ class World:
             self.call.tick()
             self.arrived.append(self.call.now)
 
-    def _blocked(self, seconds: int, owner: Owner, how: object) -> None:
-        assert callable(how)
+    def _blocked(self, seconds: int, owner: Owner, how: Callable[[Call], Call], send: Callable[[float], Call] | None = None) -> None:
         how(self.call)
         self.waits = True
-        self._spend(seconds, owner, lambda: self.call.talk(seconds))
+        self._spend(seconds, owner, lambda: (send or self.call.talk)(seconds))
 
     def _spend(self, seconds: int, owner: Owner, act: object) -> None:
         assert callable(act)
@@ -97,7 +101,7 @@ class World:
         return in_the_way or {Owner.VENDOR}
 
 
-KINDS = ("talk", "pause", "keep_alive", "binary", "cut", "full", "stall")
+KINDS = ("talk", "pause", "keep_alive", "binary", "cut", "cut_alive", "full", "stall")
 segments = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(1, 14)), min_size=1, max_size=6)
 
 
@@ -200,6 +204,15 @@ def test_nobody_is_called_too_fast_wrongly(parts: list[tuple[str, int]]) -> None
     if "stall" in pace.happened:
         allowed.add(Owner.SIDECAR)
     assert owner in allowed, (parts, owner, lead(pace.sent), lead(pace.arrived))
+
+
+def test_keep_alives_that_the_link_held_up_until_just_before_accuse_nobody() -> None:
+    world = World(deepgram().talk(3.0))
+    world.cut_alive(12)
+    world.pause(15)
+    world.keep_alive(2)
+    assert world.may_be_blamed() == {Owner.VENDOR}
+    assert world.ends("keep_alive").verdict.owner is Owner.UNKNOWN
 
 
 def test_the_model_names_what_was_in_the_way() -> None:

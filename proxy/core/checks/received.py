@@ -127,8 +127,9 @@ def _nothing_read(case: Case, timer: _Timer, lag: float) -> Finding:
         return _not_arrived(case, timer, lag)
     if lag >= timer.margin and _just_stood(case):
         return timer.finding(CANNOT_TELL, stage="read")  # what it sent may not have been read yet
-    if timer.came_late:
-        return timer.finding(CANNOT_TELL, stage="read")
+    came = known.delivery.proven_at.kept_alive_at
+    if timer.came_late or (came is not None and case.at - came < timer.quiet - SAMPLED_EVERY):
+        return timer.finding(CANNOT_TELL, stage="read")  # sent before, but the link may have held it up until inside the window
     return timer.finding(YES, None, AS_BINARY if case.then.shape.text_in_binary else "", stage="read")
 
 
