@@ -67,6 +67,11 @@ def _often(by: str, count: str, least: int, share: float, of: str) -> str:
     return f"{count} >= {least}\n" + (f"and {count} {above} {share} * {of}\n" if share else "")
 
 
+def _count(noun: str) -> str:
+    """The value with its noun: `1 error`, `2 errors`. Sentences are made so that no verb has to follow the number."""
+    return f'{{{{ with $value | printf "%.0f" }}}}{{{{ . }}}} {noun}{{{{ if ne . "1" }}}}s{{{{ end }}}}{{{{ end }}}}'
+
+
 def _seconds(duration: str) -> int:
     return sum(int(count) * SECONDS[unit] for count, unit in re.findall(r"(\d+)([smhdw])", duration))
 
@@ -146,7 +151,7 @@ unless on (vendor) {good} >= {n["good_seconds"]} * sum by (vendor) ({failed})
 """,
         n["for"],
         "Sessions fail and none succeeds.",
-        f"{VENDOR}: {COUNT} sessions failed in {window} for which {OWNER} has to act, and none was served.",
+        f"{VENDOR}: {_count('session')} failed in {window} for which {OWNER} has to act, and none was served.",
         severity="critical",
     )
 
@@ -177,7 +182,7 @@ def _stalls(n: Numbers) -> Alert:
         _often("vendor, kind", stalls, n["sessions"], n["share"], started),
         n["for"],
         "Sessions stand still without an error: the vendor says nothing.",
-        f"{VENDOR}: {COUNT} sessions stood still ({{{{ $labels.kind }}}}) in {n['window']}.",
+        f"{VENDOR}: {_count('session')} stood still ({{{{ $labels.kind }}}}) in {n['window']}.",
         {"owner": "vendor"},
     )
 
@@ -204,7 +209,7 @@ def _bucket(histogram: str, bound: float) -> str:
 def _recurring(n: Numbers, name: str, categories: str, summary: str) -> Alert:
     errors = f'vendor_code_category_owner:earwitness_errors:increase{n["window"]}{{category=~"{categories}"}}'
     return Alert(name, _often("code", errors, n["errors"], n["share"], _ended(n["window"])), n["for"], summary,
-                 f"{VENDOR}: {COUNT} errors {CODE} in {n['window']}; {OWNER} has to act.")
+                 f"{VENDOR}: {_count('error')} {CODE} in {n['window']}; {OWNER} has to act.")
 
 
 def _operator(n: Numbers) -> list[Alert]:
@@ -239,7 +244,7 @@ def _noticed(n: Numbers, name: str, facts: str, least: int, summary: str, told: 
     seen = _increase("vendor, code", f'earwitness_warnings_total{{code=~"{facts}"}}', n["window"])
     started = _increase("vendor", "earwitness_sessions_started_total", n["window"])
     return Alert(name, _often("code", seen, least, n["share"], started), n["for"], summary,
-                 f"{VENDOR}: {COUNT} sessions in {n['window']} {told} ({CODE}).", {"owner": "client"})
+                 f"{VENDOR}: {_count('session')} in {n['window']} {told} ({CODE}).", {"owner": "client"})
 
 
 def _undeclared(n: Numbers) -> Alert:
@@ -259,7 +264,7 @@ def _abandoned(n: Numbers) -> Alert:
         _often("vendor", left, n["sessions"], n["share"], _ended(n["window"])),
         n["for"],
         "Clients leave without the end message: last results are lost, and some vendors go on counting.",
-        f"{VENDOR}: {COUNT} sessions in {n['window']} were left without the vendor's end message.",
+        f"{VENDOR}: {_count('session')} in {n['window']} ended without the vendor's end message.",
         {"owner": "client"},
     )
 
@@ -280,7 +285,7 @@ def _down(n: Numbers, targets: str) -> Alert:
 def _instance_down(n: Numbers, targets: str) -> Alert:
     return Alert(
         "EarwitnessInstanceDown", f"count by (job) (up{{{targets}}} == 0) > 0", n["for"],
-        "Some Earwitness does not answer its scrapes.", f"{COUNT} targets of job {{{{ $labels.job }}}} are down.", SIDECAR,
+        "Some Earwitness does not answer its scrapes.", f"job {{{{ $labels.job }}}}: {_count('target')} down.", SIDECAR,
     )
 
 
@@ -334,7 +339,7 @@ def _fleet(n: Numbers) -> Alert:
     return Alert(
         "EarwitnessFleetFallbacks", f"{_increase('vendor', 'earwitness_fleet_fallbacks_total', n['window'])} >= {n['sessions']}", n["for"],
         "Redis does not say whether the account has room: limits of a whole account are not held.",
-        f"{VENDOR}: {COUNT} sessions in {n['window']} were let in unasked. The vendor's own limit remains.", SIDECAR,
+        f"{VENDOR}: {_count('session')} in {n['window']} began unasked. The vendor's own limit remains.", SIDECAR,
     )
 
 
@@ -343,7 +348,7 @@ def _inspection(n: Numbers) -> Alert:
         "EarwitnessInspectionErrors",
         f"{_increase('vendor, where', 'earwitness_inspection_errors_total', n['window'])} >= {n['errors']}", n["for"],
         "What passed could not be looked into. The calls went on.",
-        f"{VENDOR}: {COUNT} faults in {n['window']} while looking into what passed ({{{{ $labels.where }}}}).", SIDECAR,
+        f"{VENDOR}: {_count('fault')} in {n['window']} while looking into what passed ({{{{ $labels.where }}}}).", SIDECAR,
     )
 
 
@@ -352,7 +357,7 @@ def _uninspected(n: Numbers) -> Alert:
     return Alert(
         "EarwitnessSessionsUninspected", _often("vendor", lost, n["sessions"], n["share"], _ended(n["window"])), n["for"],
         "Sessions are relayed blind: their verdicts lack what was said.",
-        f"{VENDOR}: {COUNT} sessions in {n['window']} were relayed without being looked into.", SIDECAR,
+        f"{VENDOR}: {_count('session')} in {n['window']} went through without being looked into.", SIDECAR,
     )
 
 
@@ -368,7 +373,7 @@ def _unclassified(n: Numbers) -> Alert:
     return Alert(
         "EarwitnessUnclassifiedErrorsRising", _rising(now, before, n["errors"], n), n["for"],
         "More and more errors are of no known kind: the catalogue is out of date.",
-        f"{VENDOR}: {COUNT} errors {CODE} of no known kind in {n['window']}, more than {n['times']} times as many as usual.", SIDECAR,
+        f"{VENDOR}: {_count('error')} {CODE} of no known kind in {n['window']}, more than {n['times']} times as many as usual.", SIDECAR,
     )
 
 
@@ -378,6 +383,6 @@ def _contradictions(n: Numbers) -> Alert:
     return Alert(
         "EarwitnessContradictionsRising", _rising(now, before, n["claims"], n), n["for"],
         "More and more of what the vendor claims is not what was measured.",
-        f"{VENDOR}: {COUNT} claims ({{{{ $labels.check }}}}) in {n['window']} were contradicted by measurements, "
+        f"{VENDOR}: measurements contradicted {_count('claim')} ({{{{ $labels.check }}}}) in {n['window']}, "
         f"more than {n['times']} times as many as usual.", SIDECAR,
     )

@@ -96,6 +96,13 @@ def test_a_case_that_is_not_so_is_found_out() -> None:
     assert run({**outage, "tickets": []}).returncode != 0
 
 
+@every_alert
+def test_one_of_something_is_not_told_as_several(rule: dict[str, Any]) -> None:
+    """What stands in full in the cases is one error or several; here, that no text has a plural behind a count that may be one."""
+    plain = re.findall(r'printf "%\.0f" }} (\w+)', rule["annotations"]["description"])
+    assert plain == (["vendors"] if rule["alert"] == "EarwitnessEgressFailing" else []), "of which there are two at least"
+
+
 def test_at_most_six_page() -> None:
     assert Counter(rule["labels"]["severity"] for rule in ALERTS)["critical"] <= 6
     assert {rule["labels"]["severity"] for rule in ALERTS} == {"critical", "warning"}
