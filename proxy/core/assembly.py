@@ -6,6 +6,7 @@ given back, in its order, from a frame's beginning.
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
 from proxy.core.frames import BrokenError, Cutter, Frame
@@ -28,7 +29,7 @@ class Assembly:
         self._size = 0
 
     def add(self, data: bytes) -> None:
-        """To be read at once, until there is no more `next`."""
+        """To be read by `next`."""
         self._cutter.add(data)
 
     @property
@@ -36,12 +37,16 @@ class Assembly:
         """What it costs to hold what is not whole, in bytes."""
         return self._size + self._cutter.waiting
 
-    def next(self) -> list[Frame] | None:
-        """A control frame, or the frames of a whole message, which must be `taken`; None where there is none yet.
+    def next(self, room: float = inf) -> list[Frame] | None:
+        """A control frame, or the frames of a whole message, given out until it is `taken`; None where there is none yet.
 
+        room: bytes that frames may cost besides their own; None as well where there is too little of it.
         Raises BrokenError where there will be none.
         """
-        while (frame := self._cutter.next(LARGEST)) is not None:
+        if self._frames and self._frames[-1].first & FIN:
+            return self._frames
+        while room >= OVERHEAD and (frame := self._cutter.next(LARGEST)) is not None:
+            room -= OVERHEAD
             if frame.opcode >= OP_CLOSE:
                 return [frame]
             fits = (frame.opcode == OP_CONTINUATION) == bool(self._frames)
@@ -51,7 +56,7 @@ class Assembly:
                 raise BrokenError("order")
             if frame.first & FIN:
                 return self._frames
-        if self.waiting > LARGEST:
+        if room >= OVERHEAD and self.waiting > LARGEST:
             raise BrokenError("large")
         return None
 

@@ -62,7 +62,9 @@ class Cutter:
         self._need = 2  # bytes until there is something to see
 
     def add(self, data: bytes) -> None:
-        """To be read at once, until there is no more `next`."""
+        """To be read by `next`."""
+        if self._at < len(self._data):  # frames that nobody had room for
+            self._rest, self._data, self._at = bytearray(self._data[self._at :]), b"", 0
         if self._rest:
             self._rest += data
         else:

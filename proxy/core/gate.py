@@ -7,6 +7,8 @@ holds and stay off.
 
     bytes -> whole messages (assembly, meter) -> cut | join (shaping) -> queue (held) -> when they are due (schedule) -> bytes
 
+The queue is bounded, in seconds and in bytes: what has come beyond that stays in the form in which it came until there is room.
+
 Audio that is too short waits at the end of the queue, for more or until its time is up; whatever else comes sends it on its way.
 One chunk of the network that is one audio frame like the last one, and that may go at once, goes as it is, for the price of a few
 comparisons and additions.
@@ -18,7 +20,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Final
 
-from proxy.core.assembly import Assembly
+from proxy.core.assembly import OVERHEAD, Assembly
 from proxy.core.deflate import Inflater
 from proxy.core.frames import BrokenError, Frame
 from proxy.core.held import Done, Held, Unit, as_it_came, pieces_of
@@ -32,6 +34,9 @@ from proxy.core.wire import OP_CLOSE, WHOLE_BINARY
 
 HELD_SECONDS: Final = 300.0
 HELD_BYTES: Final = 32 << 20
+"""Nothing is added to what is held beyond these; a message that is longer than that by itself waits until it is alone."""
+READ_BYTES: Final = (256 + 16) << 10
+"""The most that a loop hands over at once: what it reads, and what was there of a TLS record. It has to find room."""
 CLOSE_SECONDS: Final = 5.0
 """How long a close may wait for the audio before it."""
 NO_RUN: Final = -1
@@ -58,8 +63,8 @@ class Gate:
     """One session's. `enforced` are the rules that act."""
 
     __slots__ = (
-        "_assembly", "_deadline", "_enforced", "_held", "_holder", "_is_closed", "_is_over", "_meter", "_run_head", "_run_seconds",
-        "_run_size", "_schedule", "_shaper", "_wait", "done", "off", "refusal", "wake_at", "why_off",
+        "_assembly", "_deadline", "_drops_rest", "_enforced", "_held", "_holder", "_is_closed", "_is_over", "_measured", "_meter",
+        "_run_head", "_run_seconds", "_run_size", "_schedule", "_shaper", "_wait", "done", "off", "refusal", "wake_at", "why_off",
     )
 
     def __init__(self, enforced: frozenset[Rule], numbers: Bounds, meter: Meter,
@@ -70,7 +75,9 @@ class Gate:
         self._holder = Rule.PACE  # what the first of the queue waits for, or last waited for
         self._deadline = inf  # of a close that waits
         self._is_closed = False  # a close has come: what follows is no longer frames (RFC 6455 section 1.4)
-        self._is_over = False  # nothing more will come
+        self._is_over = False  # nothing more will come,
+        self._drops_rest = False  # and what there is of a cut message does not go
+        self._measured: Measured | None = None  # of the message that there is no room for
         self._run_size, self._run_head, self._run_seconds = NO_RUN, b"", 0.0  # of the last frame, while nothing is held
         self.wake_at: float | None = None
         self.off = False
@@ -96,25 +103,24 @@ class Gate:
 
     def release(self, now: float) -> bytes:
         """What leaves now of what was held. Never raises."""
-        return self._try(self._release, now)
+        return self._try(self._take_in if self._assembly.waiting else self._release, now)
 
     def let_go(self, why: str = "inspection") -> bytes:
         """Everything that is held, as it stands, from a frame's beginning; from now on the gate does nothing."""
         if self.off:
             return b""
         self.off, self.why_off = True, why
-        self._run_size, self.wake_at, self._deadline = NO_RUN, None, inf
+        self._run_size, self.wake_at, self._deadline, self._measured = NO_RUN, None, inf, None
         held = [part for unit in self._held.clear() for part in unit.leave()]
         return b"".join(held) + self._assembly.take()
 
     def finish(self, now: float, whole: bool) -> None:
-        """Nothing more will come: what is held goes within the bound of a close. `whole`: not what there is of a cut message."""
-        self._is_over = True
+        """Nothing more will come: what is held goes within the bound of a close. `whole`: not what there is of a cut message.
+
+        To be followed by a `release`.
+        """
+        self._is_over, self._drops_rest = True, whole
         self._run_size = NO_RUN
-        if whole:
-            self._assembly.take()
-        else:
-            self._push_rest(now)
         self._deadline = min(self._deadline, now + CLOSE_SECONDS)
         self.wake_at = now
 
@@ -139,13 +145,15 @@ class Gate:
 
     @property
     def held_bytes(self) -> int:
-        """All that is held, a message that is not whole included, with what it costs to hold it."""
+        """All that is held, what is not in the queue yet included, with what it costs to hold it."""
         return self._held.bytes + self._assembly.waiting
 
     @property
     def is_full(self) -> bool:
-        """Whether no more should be read from the client, until something has gone."""
-        return self._held.seconds > HELD_SECONDS or self.held_bytes > HELD_BYTES
+        """Whether no more should be read from the client, until something has gone. What is not whole alone has to become so first."""
+        if not self._held.units:
+            return False
+        return self._measured is not None or self._held.seconds >= HELD_SECONDS or self.held_bytes > HELD_BYTES - READ_BYTES
 
     def _try(self, step: Callable[[list[bytes], float], None], now: float) -> bytes:
         """What leaves in a step; everything, where it fails."""
@@ -161,33 +169,69 @@ class Gate:
     # From bytes to pieces
 
     def _take_in(self, out: list[bytes], now: float) -> None:
-        """All messages that are whole. Raises where it cannot go on; what is to blame has not been taken then."""
+        """All whole messages that there is room for. Raises where it cannot go on; what is to blame has not been taken then."""
         self._run_size = NO_RUN
-        while not self._is_closed and (frames := self._assembly.next()) is not None:
+        while not self._is_closed and (frames := self._next(out, now)) is not None:
             self._run_size = NO_RUN
             first = frames[0]
             if first.opcode < OP_CLOSE:
-                measured = self._meter.measure(frames) if self._enforced else ANYTHING
-                self.refusal = next((wrong for wrong in measured.wrong if wrong[0] in self._enforced), None)
-                if self.refusal is not None:
-                    self._refuse(self.refusal[0], out, now)
+                if not self._message(frames, out, now):
                     return
-                self._whole(frames, measured, now)
-                self._assembly.taken()
             elif first.opcode != OP_CLOSE:
                 self._release(out, now)
                 out += (first.head, first.payload)  # waits for nobody (RFC 6455, 5.4); what goes out are whole messages
             else:
                 self._is_closed = True
-                self._deadline = now + CLOSE_SECONDS
+                self._deadline = min(self._deadline, now + CLOSE_SECONDS)
                 self._held.push(Unit([first.head, first.payload], now, first.size, is_free=True))
-        if self._is_closed:
+        if self._is_closed or (self._is_over and self._room >= OVERHEAD):  # there is nothing whole any more
             self._push_rest(now)
         self._release(out, now)
 
+    def _next(self, out: list[bytes], now: float) -> list[Frame] | None:
+        """Of what has come; None where nothing more of it is whole, or where there is no room."""
+        while (frames := self._assembly.next(self._room)) is None and self._room < OVERHEAD:
+            self._release(out, now)
+            if self._room < OVERHEAD:
+                break
+        return frames
+
+    @property
+    def _room(self) -> float:
+        """Bytes that may be held besides."""
+        return HELD_BYTES - self.held_bytes if self._held.units else inf
+
+    def _message(self, frames: list[Frame], out: list[bytes], now: float) -> bool:
+        """Whether it was taken, and more may be."""
+        if self._measured is None:
+            self._measured = self._meter.measure(frames) if self._enforced else ANYTHING
+            self.refusal = next((wrong for wrong in self._measured.wrong if wrong[0] in self._enforced), None)
+            if self.refusal is not None:
+                self._refuse(self.refusal[0], out, now)
+                return False
+        measured = self._measured
+        if not self._fits(frames[0], measured):
+            self._release(out, now)
+            if not self._fits(frames[0], measured):
+                return False
+        self._measured = None
+        self._whole(frames, measured, now)
+        self._assembly.taken()
+        return True
+
+    def _fits(self, first: Frame, measured: Measured) -> bool:
+        """Whether there is room for it in the queue, where each of its pieces costs more than its bytes."""
+        if not self._held.units:
+            return True
+        seconds = measured.seconds or 0.0
+        if self._held.seconds + seconds > HELD_SECONDS:
+            return False
+        cut = self._shaper.cut(seconds, len(first.payload), self._meter.audio_format) if measured.bare else None
+        return self._room >= OVERHEAD * (len(cut.sizes) + 1 if cut is not None else 1)
+
     def _push_rest(self, now: float) -> None:
         rest = self._assembly.take()
-        if rest:
+        if rest and not self._drops_rest:
             self._held.push(Unit([rest], now, len(rest), is_free=True))
 
     def _refuse(self, rule: Rule, out: list[bytes], now: float) -> None:
@@ -197,7 +241,7 @@ class Gate:
         self.done.cut_seconds += self._held.seconds
         self._held.clear()
         self._assembly.take()
-        self.wake_at, self._deadline = None, inf
+        self.wake_at, self._deadline, self._measured = None, inf, None
 
     def _whole(self, frames: list[Frame], measured: Measured, now: float) -> None:
         """A message. One frame of bare samples may be joined to what waits for more, and be cut; all else stays as it is."""
@@ -243,7 +287,9 @@ class Gate:
         if now >= self._deadline - ROUNDING:
             self._cut_off(out, now)
         if not units:
-            due = self._deadline = inf
+            due = inf
+            if not self._assembly.waiting:
+                self._deadline = inf
         wake = min(due, self._deadline)
         self.wake_at = wake if wake < inf else None
 

@@ -55,3 +55,20 @@ def test_what_waits_is_bounded_with_what_it_costs() -> None:
     with pytest.raises(BrokenError, match="large"):
         assembly.next()
     assert assembly.take() == PART + half + half[: len(half) - 4]
+
+
+def test_frames_are_cut_only_where_there_is_room_for_what_they_cost() -> None:
+    assembly = Assembly()
+    assembly.add(PART + LAST)
+    assembly.add(PING_)
+    assert assembly.next(OVERHEAD - 1) is None
+    assert assembly.waiting == len(PART + LAST + PING_)
+    assert assembly.next(OVERHEAD) is None, "the first of two"
+    assert assembly.waiting == len(PART + LAST + PING_) + OVERHEAD
+    assembly.add(PING_)
+    frames = assembly.next(OVERHEAD)
+    assert frames is not None
+    assert assembly.next(0.0) is frames, "until it is taken"
+    assembly.taken()
+    assert [[frame.opcode for frame in assembly.next() or ()] for _ in range(3)] == [[PING], [PING], []]
+    assert assembly.waiting == 0
