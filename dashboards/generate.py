@@ -175,7 +175,7 @@ def overview() -> Json:
          ("Errors", 8, (_owners(scope), _errors(scope, ("vendor", "code", "owner", "retry"), 16))),
          ("Latency", 8, (*_latencies(scope),)), ("Audio", 8, (*_audio_by_vendor(scope),)),
          ("Policy and evidence", 8, (*_policy(scope, 6), _stalls(scope, "vendor, ", "{{vendor}} ", 6), _contradicted(scope))),
-         ("Sidecar", 7, (*_sidecar(scope, 6),))))
+         ("Sidecar", 7, (*_sidecar(scope, 5),))))
 
 
 def _variables() -> Iterator[Json]:
