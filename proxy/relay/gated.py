@@ -3,7 +3,8 @@
     client -> gate -> what leaves now -> the session looks at it -> vendor
                \\-> held: one timer, at the time when the next of it may go
 
-Owns the timer, the reading that stops while the gate is full, and the way out: a FIN is passed on once the gate is empty, which the
+Owns the timer, the reading that stops while the gate is full, the waiting while the vendor's transport takes no more (it would only
+move what is held to where it is not bounded), and the way out: a FIN is passed on once the gate is empty, which the
 gate bounds; after an RST what is held goes nowhere. What may go when is the gate's business, what follows from a refusal or
 from a client that left is the keeper's. A session without a gate has a plain leg, and nothing of this.
 """
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final, Protocol
 
-from proxy.core.gate import Gate
+from proxy.core.gate import READ_BYTES, Gate
 from proxy.core.policy import Rule
 from proxy.core.verdict import Side, Transport
 from proxy.relay.splice import Leg, Look, Splice
@@ -29,16 +30,18 @@ STEP: Final = 0.001
 
 
 class Room:
-    """What all gates together hold, in bytes."""
+    """What all gates together hold, in bytes, and how many there are."""
 
-    __slots__ = ("held",)
+    __slots__ = ("gates", "held")
 
     def __init__(self) -> None:
+        self.gates = 0
         self.held = 0
 
     @property
     def is_full(self) -> bool:
-        return self.held > HELD_BYTES
+        """Whether it might be too much if each of them got one read more: they learn of it after that. A thousand are reckoned with."""
+        return self.held > HELD_BYTES - min(self.gates * READ_BYTES, HELD_BYTES // 2)
 
 
 class Keeper(Protocol):
@@ -64,14 +67,15 @@ class Keeper(Protocol):
 class GatedLeg(Leg):
     """`room` is shared by all of a process; `is_closed` tells whether the vendor has sent its close, and hears nothing any more."""
 
-    __slots__ = ("_at", "_blocked", "_feed", "_finished", "_full", "_gate", "_goes", "_held", "_is_closed", "_keeper", "_lets_in", "_muted",
-                 "_room", "_timer")
+    __slots__ = ("_at", "_blocked", "_feed", "_finished", "_full", "_gate", "_goes", "_held", "_is_closed", "_keeper", "_known", "_lets_in",
+                 "_muted", "_room", "_timer")
 
     def __init__(self, splice: Splice, side: Side, look: Look, gate: Gate, keeper: Keeper, room: Room,
                  is_closed: Callable[[], bool]) -> None:
         super().__init__(splice, side, look)
         self._gate, self._keeper, self._room, self._is_closed = gate, keeper, room, is_closed
         self._feed = gate.feed
+        self._known = False  # to the room
         self._held = 0  # bytes, as of the last time that the room was told
         self._timer: asyncio.TimerHandle | None = None
         self._at = 0.0  # when it wakes us
@@ -81,6 +85,11 @@ class GatedLeg(Leg):
         self._muted = False
         self._finished = False  # the gate knows that nothing more will come
         self._goes: tuple[Transport, Callable[[Transport], None]] | None = None
+
+    def start(self) -> None:
+        super().start()
+        self._known = True
+        self._room.gates += 1
 
     def data_received(self, data: bytes) -> None:
         now = monotonic()
@@ -126,8 +135,8 @@ class GatedLeg(Leg):
             except Exception:
                 self._splice.abort()  # what was refused cannot go on
             return
-        crowded = self._room.is_full and self._held > 0
-        if crowded and gate.empty and self._held > PART_BYTES:
+        crowded = self._room.is_full and gate.held_bytes > 0
+        if crowded and gate.empty and gate.held_bytes > PART_BYTES:
             self._let_go(now)
         full = not self._lets_in and (gate.is_full or (crowded and not gate.empty))
         if full != self._full:
@@ -139,11 +148,19 @@ class GatedLeg(Leg):
                 super().read_on()
         if self._goes is not None and gate.empty:
             self._go()
-        elif gate.wake_at is not None:
+        elif gate.wake_at is not None and not self._waits:
             self._arm(gate.wake_at)
 
+    @property
+    def _waits(self) -> bool:
+        """Whether nothing is to leave, because the vendor takes nothing. A close waits for audio only so long, and for this no longer."""
+        return self._blocked and not self._gate.is_closing
+
     def _count(self) -> None:
+        """What waits on the vendor's transport has left the gate and not the process."""
         held = self._gate.held_bytes
+        if self._blocked and not self.other.ended:
+            held += self.other.transport.get_write_buffer_size()
         self._room.held += held - self._held
         self._held = held
 
@@ -163,7 +180,8 @@ class GatedLeg(Leg):
 
     def _woken(self) -> None:
         self._timer = None
-        self._release(monotonic())
+        if not self._waits:
+            self._release(monotonic())
 
     def _release(self, now: float) -> None:
         self._leave(self._gate.release(now), now)
@@ -179,11 +197,17 @@ class GatedLeg(Leg):
     def hold_reading(self) -> None:
         self._blocked = True
         super().hold_reading()
+        self._count()
+        if self._waits:
+            self._disarm()
 
     def read_on(self) -> None:
         self._blocked = False
         if not self._full:
             super().read_on()
+        self._count()
+        if not self._muted and self._held:
+            self._release(monotonic())
 
     def fin_waits(self) -> None:
         """Its client has hung up: what the kernel still has of it is read, so that the FIN comes through."""
@@ -230,6 +254,9 @@ class GatedLeg(Leg):
         self._disarm()
         self._room.held -= self._held
         self._held = 0
+        if self._known:
+            self._known = False
+            self._room.gates -= 1
 
 
 def _passed_by(data: bytes, now: float) -> bytes:

@@ -388,6 +388,71 @@ def test_a_vendor_that_reads_nothing_stops_reading_too(loop: str, options: dict[
     run(main(), loop)
 
 
+def test_what_a_vendor_does_not_take_stays_in_the_gate_and_counts(loop: str, options: dict[str, Any]) -> None:
+    async def main() -> None:
+        async with gated(options, policy(pace={"rate": 500.0, "lead_seconds": 1.0})) as relay:
+            client, vendor = await relay.open()
+            vendor.transport.pause_reading()
+            leg, room, sent = the_gate(relay), relay.app.relay.room, audio(0.9)
+            sending = asyncio.get_running_loop().create_task(client.send(sent * 900))
+            await until(lambda: leg._blocked and not leg._gate.empty)
+            held = leg._gate.held_bytes
+            assert leg._timer is None
+            leg._woken()  # as one that was on its way when the vendor stopped
+            assert leg._gate.held_bytes == held
+            assert room.held >= held + leg.other.transport.get_write_buffer_size()
+            vendor.transport.resume_reading()
+            for _ in range(900):
+                assert await vendor.exactly(len(sent)) == sent
+            await sending
+            await until(lambda: room.held == 0)
+            client.rst()
+            await relay.report()
+            assert (room.held, room.gates) == (0, 0)
+
+    run(main(), loop)
+
+
+@pytest.mark.parametrize("takes_again", [False, True])
+def test_a_close_waits_for_a_vendor_that_takes_nothing_no_longer_than_for_audio(
+        loop: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch, takes_again: bool) -> None:
+    """Its transport says that it is full; what is written to it all the same arrives, which shows what was written."""
+    monkeypatch.setattr(core, "CLOSE_SECONDS", 0.1)
+
+    async def main() -> None:
+        async with gated(options, policy(**SLOW)) as relay:
+            client, vendor = await relay.open()
+            await client.send(audio(0.2) * 3 + close(1000, mask=MASK))
+            await until(lambda: the_gate(relay)._gate.is_closing)
+            the_gate(relay).other.pause_writing()
+            if takes_again:
+                the_gate(relay).other.resume_writing()
+            assert await vendor.exactly(len(audio(0.2))) == audio(0.2)
+            assert await vendor.exactly(len(close(1000, mask=MASK))) == close(1000, mask=MASK)
+            the_gate(relay).other.resume_writing()
+            await vendor.send(close(1000))
+            await client.exactly(4)
+            await part(client, vendor)
+            assert (await relay.report()).audio.cut_seconds == pytest.approx(0.4)
+
+    run(main(), loop)
+
+
+@pytest.mark.parametrize(
+    ("gates", "held", "full"),
+    [
+        (0, 0, False),
+        (100, module.HELD_BYTES - 100 * core.READ_BYTES, False),
+        (100, module.HELD_BYTES - 100 * core.READ_BYTES + 1, True),
+        pytest.param(100_000, module.HELD_BYTES // 2, False, id="not so many get a whole read at once"),
+    ],
+)
+def test_the_room_is_full_while_there_is_still_some_for_a_read_of_each(gates: int, held: int, full: bool) -> None:
+    room = module.Room()
+    room.gates, room.held = gates, held
+    assert room.is_full is full
+
+
 # Compression
 
 DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate"
