@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,8 @@ _SECONDS_TO_CLOSE: Final = 2.0
 _KEPT_OPEN: Final = ("socket:", "pipe:", "anon_inode:[event")
 """Kinds that leak with a connection. Ordinary files come and go with imports and with hypothesis."""
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background job: processes of ours would not hear it either
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 uvloop.new_event_loop().close()  # the first of a process opens a pipe for signals that stays open
 
 

@@ -79,6 +79,19 @@ class _Login(CredentialProvider):
         return (name, password) if name else (password,)
 
 
+class _Abrupt(Connection):
+    """Hangs up at once. Closed politely, TLS would wait for the server's goodbye, for which nobody is there any more."""
+
+    async def disconnect(self, nowait: bool = False, *args: Any, **kwargs: Any) -> None:
+        if self._writer is not None:
+            self._writer.transport.abort()
+        await super().disconnect(True, *args, **kwargs)
+
+
+class _AbruptTLS(_Abrupt, SSLConnection):
+    """The same over TLS."""
+
+
 class Store:
     """Between `connect` and the first error, or `close`."""
 
@@ -90,7 +103,7 @@ class Store:
         if server.tls:
             options |= {"ssl_ca_certs": server.ca, "ssl_certfile": server.cert, "ssl_keyfile": server.key}
         # One object for all connections that follow each other: to load the CAs takes long.
-        self._connection: Connection = SSLConnection(**options) if server.tls else Connection(**options)
+        self._connection: Connection = _AbruptTLS(**options) if server.tls else _Abrupt(**options)
         self._scripts: dict[Script, str] = {}
 
     async def connect(self) -> None:
