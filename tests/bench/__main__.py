@@ -27,6 +27,8 @@ from tests.otlp import collector
 MOST_FRAMES: Final = 4_000
 """Frames a second that the load sends at most where many sessions are measured: more would need more cores than two."""
 PARTS: Final = ("cost", "gate", "telemetry", "flat", "memory", "idle", "storm", "scrape", "start", "quota")
+DELAYED: Final = (50, 200)
+"""Sessions at which it is looked at what the gate adds to the way of a frame."""
 QUOTAS: Final = ((0.1, 10), (0.5, 100))
 """Of a core, and sessions."""
 
@@ -76,8 +78,14 @@ class Bench:
 
     def gate(self) -> list[Bar]:
         """Ours with the gate on beside ours without, in interleaved rounds."""
+        bars = []
         with rig(self.fresh(), False, [OURS, ENFORCING]) as bench:
-            return [report.gate(*pair) for pair in self._beside(bench, ENFORCING)]
+            for without, enforcing, sessions in self._beside(bench, ENFORCING, sorted({*DELAYED, *self.given.sessions})):
+                if sessions in self.given.sessions:
+                    bars.append(report.gate(without, enforcing, sessions))
+                if sessions in DELAYED:
+                    bars.append(report.delay(without, enforcing, sessions))
+        return bars
 
     def telemetry(self) -> list[Bar]:
         """Ours traced and scraped beside ours as it is."""
@@ -85,11 +93,11 @@ class Bench:
             for target in bench.targets:
                 if target.name == TRACED and target.metrics is not None:
                     scrapes.enter_context(every(target.metrics, 1.0))
-            return [report.telemetry(*pair) for pair in self._beside(bench, TRACED)]
+            return [report.telemetry(*pair) for pair in self._beside(bench, TRACED, self.given.sessions)]
 
-    def _beside(self, bench: Rig, other: str) -> Iterator[tuple[Group | None, Group | None, int]]:
+    def _beside(self, bench: Rig, other: str, numbers: list[int]) -> Iterator[tuple[Group | None, Group | None, int]]:
         """Ours and the other way to run it, in interleaved rounds, for each number of sessions."""
-        for sessions in self.given.sessions:
+        for sessions in numbers:
             rows: dict[str, list[Row]] = {target.name: [] for target in bench.targets}
             for _ in range(self.given.rounds):
                 for target in bench.targets:

@@ -122,13 +122,18 @@ def beside_others(groups: list[Group]) -> list[Bar]:
         for name, limit in (("envoy", 1.0), ("naive", 0.7), ("haproxy", 1.5)):
             bars.append(_ratio(f"cost at most {limit:g} of {name}'s, {where}", here.get(OURS), here.get(name), limit))
         if sessions == min(number for _, number in settings):
-            bars.append(_latency(f"p99 at most Envoy's + 0.5 ms, {where}", here.get(OURS), here.get("envoy")))
+            bars.append(_later(f"p99 at most Envoy's + 0.5 ms, {where}", here.get(OURS), here.get("envoy"), 0.5))
     return bars
 
 
 def gate(without: Group | None, enforcing: Group | None, sessions: int) -> Bar:
     """What the gate costs where there is nothing to correct."""
     return _ratio(f"cost with the gate on at most 1.25 of without, {sessions} sessions", enforcing, without, 1.25)
+
+
+def delay(without: Group | None, enforcing: Group | None, sessions: int) -> Bar:
+    """How much later frames are that the gate has nothing against, at the worst hundredth of them."""
+    return _later(f"p99 of legal frames with the gate on less than 1 ms above that without, {sessions} sessions", enforcing, without, 1.0)
 
 
 def telemetry(without: Group | None, traced: Group | None, sessions: int) -> Bar:
@@ -143,13 +148,14 @@ def _ratio(what: str, ours: Group | None, other: Group | None, limit: float) -> 
     return Bar(what, f"{ratio:.2f} ({ours.cost:.1f} to {other.cost:.1f} us)", ratio <= limit)
 
 
-def _latency(what: str, ours: Group | None, envoy: Group | None) -> Bar:
-    if not (ours and envoy and ours.good and envoy.good):
+def _later(what: str, ours: Group | None, other: Group | None, limit: float) -> Bar:
+    """`limit` in milliseconds, which the difference stays below."""
+    if not (ours and other and ours.good and other.good):
         return Bar(what, "no rounds that count", None)
-    found = f"{ours.p99:.2f} to {envoy.p99:.2f} ms"
-    if not (ours.calm and envoy.calm):
+    found = f"{ours.p99:.2f} to {other.p99:.2f} ms"
+    if not (ours.calm and other.calm):
         return Bar(what, f"{found}, the rig above 60 % of both cores", None)
-    return Bar(what, found, ours.p99 <= envoy.p99 + 0.5)
+    return Bar(what, found, ours.p99 - other.p99 < limit)
 
 
 def counted(groups: list[Group]) -> Bar:
