@@ -19,7 +19,8 @@ _KINDS: Final = {
     Transport.DNS: (
         "getaddrinfo", "gaierror", "enotfound", "eai again", "name or service not known", "nodename nor servname*", "name resolution",
         "no such host", "could not resolve host", "unable to resolve host", "name not resolved", "unknownhostexception",
-        "hostname could not be found", "dns server*", "clientconnectordnserror", "no such host is known", "failed to lookup address*"),
+        "hostname could not be found", "dns server*", "clientconnectordnserror", "no such host is known", "failed to lookup address*",
+        "lookup * server misbehaving"),
     Transport.TLS: (
         "certificate verify failed", "certificate has expired", "self signed certificate", "local issuer certificate", "x509",
         "verify the first certificate", "match certificate*", "certificate signed by unknown authority", "wrong version number",
@@ -30,7 +31,7 @@ _KINDS: Final = {
         "econnrefused", "connection refused", "connect call failed", "actively refused", "refused the network connection",
         "ehostunreach", "enetunreach", "no route to host", "network is unreachable", "host is unreachable", "network is down",
         "internet connection appears to be offline", "err internet disconnected", "err address unreachable",
-        "unable to connect to the remote server"),
+        "unable to connect to the remote server", "java net connectexception", "err tunnel connection failed"),
     Transport.RESET: (
         "econnreset", "connection reset", "connectionreseterror", "epipe", "broken pipe", "econnaborted", "connection abort*",
         "forcibly closed", "aborted by the software*", "err connection aborted"),
@@ -43,7 +44,8 @@ _KINDS: Final = {
         "without closing handshake", "without completing the clos* handshake", "socket is not connected", "endpoint is not connected",
         "incompletereaderror", "closing transport", "serverdisconnectederror", "server disconnected", "without sending tls close notify",
         "stream ends after * bytes", "valid http response", "before receiving a handshake response", "remote end closed connection",
-        "underlying connection was closed", "broken before message completed", "enotconn"),
+        "underlying connection was closed", "broken before message completed", "enotconn",
+        "frame header eof", "after close notify", "handshake not finished"),
 }
 _PHRASES: Final = tuple((kind, tuple(map(Phrase, phrases))) for kind, phrases in _KINDS.items())
 

@@ -64,7 +64,7 @@ class Claim:
         self.html = text.lstrip()[:15].lower().startswith(("<!doctype", "<html", "<head"))
         for name in profile.error_headers:
             self.say(profile, known.get(name.lower()))
-        told = _told(profile, plain)
+        told = told_in(profile, plain)
         if told is None:
             self.say(profile, text)
         else:
@@ -113,7 +113,7 @@ class Claim:
         return float(value) if value.isascii() and value.isdigit() and len(value) < 8 else None
 
 
-def _told(profile: Profile, body: bytes) -> Told | None:
+def told_in(profile: Profile, body: bytes) -> Told | None:
     """What a JSON body says by the profile's paths; None for any other body, or where it says nothing."""
     try:
         message = orjson.loads(body)

@@ -7,6 +7,7 @@ but measures nothing: no evidence, and what the rule alone says is the owner.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -14,10 +15,11 @@ from typing import Final
 import orjson
 
 from proxy.core.below import when_broken
-from proxy.core.claim import OF_PROXIES, Claim, as_close_code
+from proxy.core.claim import OF_PROXIES, Claim, as_close_code, told_in
 from proxy.core.classify import NOTHING, Meaning, shared
 from proxy.core.exchange import says_nothing_of_plain_http
 from proxy.core.inspect import Json, Kind, Told, text_of
+from proxy.core.phrases import LONGEST
 from proxy.core.profile import Profile, Route
 from proxy.core.quoted import Quoted, bare, is_printed, quoted, reported
 from proxy.core.rules import Common
@@ -30,6 +32,7 @@ _TELL_WHOSE: Final = frozenset({"server", "via", "location", "date"})
 NO_CLOSE: Final = 1006
 """What libraries report where no close frame came, and where a handshake failed."""
 SWITCHING: Final = 101
+_WORD: Final = re.compile(r"\w+", re.ASCII)
 _WHEN_DIALLING: Final = (Transport.DNS, Transport.REFUSED, Transport.TLS, Transport.TIMEOUT)
 
 
@@ -229,8 +232,17 @@ class _Frames:
             if read[0].role == "end":
                 self._claim.end_sent = True
         elif not _is_message(frame):
-            # No message at all, but perhaps the words of one, as a log shows them.
-            _say(self._claim, self._profile, frame.decode("utf-8", "replace"))
+            self._read_line(frame.decode("utf-8", "replace"))
+
+    def _read_line(self, text: str) -> None:
+        """No message at all, but perhaps one within an application's line, or the words or the name of one."""
+        inner = _within(text)
+        if inner is not None and self._endpoint.server.read(inner) is not None:
+            self.read(inner)
+        elif inner is not None and (told := told_in(self._profile, inner)) is not None:
+            self._claim.hear(self._profile, told)
+        _say(self._claim, self._profile, text)
+        self._claim.told.server_code = self._claim.told.server_code or _named(self._profile, text)
 
     def _from_vendor(self, kind: Kind, json: Json) -> None:
         claim, told = self._claim, kind.told(json)
@@ -253,6 +265,25 @@ def _is_message(frame: bytes) -> bool:
     """JSON, or what is left of it; a log line may well begin with a name in brackets."""
     head = frame.lstrip()
     return head.startswith((b"{", b'["', b"[{", b"[[", b"[]")) and not is_printed(head[:200].decode("utf-8", "replace"))
+
+
+def _within(text: str) -> bytes | None:
+    """The JSON object that an application's line ends with."""
+    begin, end = text.find("{"), text.rfind("}") + 1
+    if not 0 < begin < end:
+        return None
+    part = text[begin:end].encode("utf-8", "replace")
+    try:
+        return part if isinstance(orjson.loads(part), dict) else None
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _named(profile: Profile, text: str) -> str | None:
+    """The vendor's own name of an error among the words; a name that is a usual word as well proves nothing."""
+    codes = (code for rule in profile.rules for when in rule.when for code in when.server_code or ())
+    names = {code for code in codes if "_" in code or code not in (code.lower(), code.upper(), code.capitalize())}
+    return next((word for word in _WORD.findall(text[:LONGEST]) if word in names), None)
 
 
 def _say(claim: Claim, profile: Profile, text: str) -> None:

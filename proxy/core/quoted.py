@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.core.below import broken
+from proxy.core.phrases import Phrase, fold
 from proxy.core.verdict import Side, Transport
 
 _LOOKED_AT: Final = 4096
@@ -33,11 +34,11 @@ _REPR_CLIENT_FIRST: Final = re.compile(r"\), False\)")
 _STATUS: Final = re.compile(
     r"(?:\bHTTP(?:/[0-9.]{1,3})?(?: error| status)?[ :]{1,2}|\bstatus(?:[ _]code)?(?: not 101| received)?\W{1,3}b?'?"
     r"|\bresponse(?: code| status)?(?: was not 101)?: b?'?|\bfrom (?:the )?server \[?|\breturned (?:an )?error: \(?"
-    r"|\b(?:client|server) error '|\bnotAnUpgrade\(|\bbut (?:got|was) '?)([2-5][0-9]{2})\b"
+    r"|\b(?:client|server) error '|\bnotAnUpgrade\(|\bbut (?:got|was) '?|\bError\{code: )([2-5][0-9]{2})\b"
     r"|\b([2-5][0-9]{2}|101), message='|HandshakeError: ([2-5][0-9]{2}|101)\b|\b([45][0-9]{2}) (?:client|server) error: ",
     re.IGNORECASE)
 _CLOSE: Final = re.compile(
-    r"(?:(?:code['\"]?|closed?|closure|disconnect(?:ed)?)(?: is)?[\s:=('\"]{1,3}([1-5][0-9]{3})"
+    r"(?:(?:code['\"]?|closed?|closure|disconnect(?:ed)?|closed for [^:\n]{1,60}|exiting gracefully)(?: is)?[\s:=('\"]{1,3}([1-5][0-9]{3})"
     r"|\breceived (10(?:0[0-9]|1[0-5])|[34][0-9]{3}))\b(?! ?(?:ms|s|bytes|frames|messages|samples|chunks|packets)\b)", re.IGNORECASE)
 _REASON: Final = re.compile(r"\breason['\"]?(?:\s?[:=]\s?|\s)['\"]?([^\n'\"]*)", re.IGNORECASE)
 _AFTER: Final = re.compile(r"(?: \([^()]{0,60}\))?[\s:,;>]*(.*)", re.DOTALL)
@@ -45,6 +46,16 @@ _CLASS: Final = re.compile(r"\s*(?:[A-Za-z_][\w.]{0,99})?(?:Error|Exception): ")
 _PRINTED: Final = re.compile(r"\s*\{\s*(?!type: '(?!error'))[A-Za-z_]\w{0,30}: ", re.IGNORECASE)
 _CUT: Final = 1006
 """What libraries report where no close frame came."""
+_NORMAL: Final = 1000
+_FOR_CODE: Final = {
+    _NORMAL: ("connection closed normally",),
+    1002: ("reserved bits", "rsv1", "rsv data", "must not mask any frames", "invalid frame header", "bad opcode", "unknown opcode*",
+           "invalid opcode*"),
+    1007: ("text frame as utf 8", "invalid utf 8 sequence"),
+    1009: ("max payload size exceeded", "message too long", "message too big", "frame too large"),
+}
+"""What libraries print instead of the code with which they close: they do not take what they received."""
+_INSTEAD: Final = tuple((code, tuple(map(Phrase, phrases))) for code, phrases in _FOR_CODE.items())
 
 @dataclass(frozen=True, slots=True)
 class Quoted:
@@ -70,7 +81,7 @@ def reported(text: str) -> Quoted | int | Transport | None:
     text = text[:_LOOKED_AT]
     if match := _STATUS.search(text):
         return int(match[match.lastindex or 1])
-    close = _close(text)
+    close = _close(text) or _instead(text)
     return (broken(text) if close is None or close.code == _CUT else None) or close
 
 
@@ -96,6 +107,12 @@ def _of_repr(text: str) -> Quoted | None:
     if (sent := _REPR_SENT.search(text, match.end())) is None:
         return None
     return Quoted(int(sent[1]), sent[2] or sent[3] or None, Side.CLIENT)
+
+
+def _instead(text: str) -> Quoted | None:
+    folded = fold(text)
+    code = next((code for code, phrases in _INSTEAD if any(phrase.found_in(folded) for phrase in phrases)), None)
+    return None if code is None else Quoted(code, None, None if code == _NORMAL else Side.CLIENT)
 
 
 def _close(text: str) -> Quoted | None:

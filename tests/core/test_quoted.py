@@ -102,3 +102,15 @@ def test_no_text_makes_it_run_away(part: str) -> None:
     reported(text)
     bare(text)
     is_printed(text)
+
+
+@pytest.mark.parametrize(("text", "code", "by"), [
+    ("Invalid WebSocket frame: RSV1 must be clear", 1002, Side.CLIENT), ("RangeError: Max payload size exceeded", 1009, Side.CLIENT),
+    ("could not decode a text frame as UTF-8", 1007, Side.CLIENT), ("Connection closed normally.", 1000, None),
+])
+def test_what_libraries_print_instead_of_their_codes(text: str, code: int, by: Side | None) -> None:
+    assert reported(text) == Quoted(code, None, by)
+
+
+def test_a_code_that_is_printed_counts_before_words() -> None:
+    assert reported("received 1011: invalid opcode") == Quoted(1011, "invalid opcode", Side.VENDOR)
