@@ -8,7 +8,7 @@ Back-pressure: a leg whose peer's socket takes no more stops reading. How a leg'
     FIN   both legs plain TCP: a FIN, the other way stays open.
           a leg has TLS (which knows no half-close): the client's FIN is held, the vendor's remaining bytes go on, and the
           vendor's leg closes when it ends, or after `HELD_FIN_SECONDS`; the vendor's FIN ends both, once all is written.
-    RST   an RST, once all is written.
+    RST   an RST, once all is written; so does whatever breaks TLS: a fatal alert, a record that is none.
 
 When many calls end at once, what follows from that for their other legs is done call by call, a turn of the loop each.
 Nothing here knows of vendors or verdicts: a `Watch` is told what happened.
@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import ssl
 import struct
 from collections.abc import Callable
 from functools import partial
@@ -36,6 +37,8 @@ LOOK_SECONDS: Final = 0.05
 """How often it is looked at whether that has been written, where nothing else tells."""
 _GIVEN_UP: Final = frozenset({errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 """With which the kernel gives a peer up that it does not hear of any more: it says what it last learned of the way there."""
+_CUT: Final = (Transport.RESET, Transport.TLS)
+"""What came before may not have been all."""
 _RESETS: Final = struct.pack("ii", 1, 0)
 
 
@@ -276,7 +279,7 @@ class Splice:
     def _end_after_loss(self, leg: Leg, how: Transport) -> None:
         if leg.other.ended or (leg.other.told and not leg.other.eof):
             return
-        if how is Transport.RESET and not leg.other.told:
+        if how in _CUT and not leg.other.told:
             self._reset(leg.other)
         else:
             self.finish(leg.other)
@@ -321,6 +324,8 @@ def how_lost(exc: Exception | None) -> Transport:
     """What `connection_lost` was told, in our words."""
     if exc is None:
         return Transport.EOF
+    if isinstance(exc, ssl.SSLError):
+        return Transport.TLS
     return Transport.TIMEOUT if isinstance(exc, OSError) and exc.errno in _GIVEN_UP else Transport.RESET
 
 

@@ -56,6 +56,10 @@ class Peer:
     async def exactly(self, size: int) -> bytes:
         return await self.reader.readexactly(size)
 
+    async def more(self) -> bytes:
+        """What there is, nothing after a FIN. Raises as `rest`."""
+        return await self.reader.read(65536)
+
     async def rest(self) -> bytes:
         """Everything up to the FIN. Raises ConnectionResetError where an RST comes instead."""
         return await self.reader.read()

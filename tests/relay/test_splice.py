@@ -351,3 +351,4 @@ def test_transport_names() -> None:
     assert splice.how_lost(TimeoutError(110, "timed out")) is Transport.TIMEOUT
     assert splice.how_lost(OSError(errno.EHOSTUNREACH, "no route")) is Transport.TIMEOUT
     assert splice.how_lost(BrokenPipeError()) is Transport.RESET
+    assert splice.how_lost(ssl.SSLError(1, "SSLV3_ALERT_BAD_RECORD_MAC")) is Transport.TLS

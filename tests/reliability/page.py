@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.reliability import link, rows_dial, rows_ends, rows_greedy, rows_held, rows_inside, rows_process
+from tests.reliability import link, rows_dial, rows_ends, rows_greedy, rows_held, rows_inside, rows_process, rows_tls
 from tests.reliability.process import PROCESS_ROWS
 from tests.reliability.stage import ROWS, Row
 
 HERE: Final = Path(__file__).parent
 MEASURED: Final = HERE / "measured.json"
-SOURCES: Final = (rows_dial, rows_ends, rows_greedy, rows_held, rows_inside, rows_process)
+SOURCES: Final = (rows_dial, rows_ends, rows_greedy, rows_held, rows_inside, rows_process, rows_tls)
 """Imported for their rows."""
 
 HEAD: Final = """\

@@ -22,6 +22,8 @@ BAD_ACCEPT: Final = SWITCHING.replace(ACCEPT, b"AAAAAAAAAAAAAAAAAAAAAAAAAAA=")
 REFUSAL: Final = b"HTTP/1.1 401 Unauthorized\r\ndg-error: INVALID_AUTH\r\nTransfer-Encoding: chunked\r\n\r\n"
 FORGETFUL: Final = {"proxy.relay.names.FRESH_SECONDS": 0.0, "proxy.relay.names.RETRY_SECONDS": 0.0}
 SOON: Final = {"timeouts": Timeouts(dial=0.2)}
+BARE: Final = {"vendor_tls": None}
+"""The vendor of a row over TLS has none of its own."""
 
 
 @cache
@@ -174,7 +176,7 @@ async def slow_head(stage: Stage) -> None:
 
 
 @row("dial", "accepts TCP, and says nothing to the TLS hello", client="504 transport_timeout, FIN",
-     says="error transport_timeout network network network", options=SOON, wires=PLAIN)
+     says="error transport_timeout network network network", options=SOON | BARE, wires=TLS)
 async def tls_never_answers(stage: Stage) -> None:
     over_tls(stage)
     await refused(stage)
@@ -186,7 +188,7 @@ async def hang_up(peer: Peer) -> None:
 
 
 @row("dial", "closes in the middle of the TLS handshake", client="502 transport_reset, FIN",
-     says="error transport_reset network vendor vendor", wires=PLAIN, script=hang_up)
+     says="error transport_reset network vendor vendor", wires=TLS, options=BARE, script=hang_up)
 async def tls_cut(stage: Stage) -> None:
     over_tls(stage)
     await refused(stage)
@@ -199,14 +201,15 @@ async def alert(peer: Peer) -> None:
 
 
 @row("dial", "answers the TLS hello with a fatal alert", client="502 transport_tls, FIN",
-     says="error transport_tls network network network", wires=PLAIN, script=alert)
+     says="error transport_tls network network network", wires=TLS, options=BARE, script=alert)
 async def tls_alert(stage: Stage) -> None:
     over_tls(stage)
     await refused(stage)
 
 
 @row("dial", "speaks no TLS where it should", client="502 transport_tls, FIN",
-     says="error transport_tls network network network", wires=PLAIN, script=lambda peer: peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
+     says="error transport_tls network network network", wires=TLS, options=BARE,
+     script=lambda peer: peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
 async def no_tls(stage: Stage) -> None:
     over_tls(stage)
     await refused(stage)
@@ -228,16 +231,6 @@ async def certificate_of_another(stage: Stage) -> None:
      says="error transport_tls network network network", wires=TLS, options=lambda: {"vendor_tls": proving(certificate()), "listener": {}})
 async def certificate_unknown(stage: Stage) -> None:
     await refused(stage)
-
-
-@row("vendor", "a TLS record that is broken, in an open call", client="101, RST", says="error transport_reset network vendor vendor",
-     wires=TLS)
-async def tls_record_broken(stage: Stage) -> None:
-    _, vendor = await talk(stage)
-    vendor.left = True
-    with socket.socket(fileno=socket.dup(vendor.peer.transport.get_extra_info("socket").fileno())) as raw:
-        raw.setblocking(False)
-        raw.send(b"\x17\x03\x03\x00\x20" + bytes(32))
 
 
 # Answers

@@ -105,6 +105,18 @@ async def black_hole_until_the_kernel_gives_up(stage: Stage) -> None:
     await client.says(AUDIO)
 
 
+@row("network", "black hole: the client's machine is gone, while the vendor talks, until the kernel gives up (TCP_USER_TIMEOUT shortened)",
+     client="101, left", vendor="FIN", says="error transport_timeout network network network")
+async def client_in_a_black_hole(stage: Stage) -> None:
+    client, vendor = await talk(stage)
+    client.left = True
+    assert stage.the_call._client is not None
+    sock = stage.the_call._client.get_extra_info("socket")
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 300)
+    black_hole(sock)
+    await vendor.says(RESULT)
+
+
 class Wall:
     """Unix time that steps each time it is asked."""
 

@@ -62,7 +62,7 @@ class End:
     async def hears_out(self) -> None:
         """Until the other end sends no more."""
         try:
-            while data := await self.peer.reader.read(65536):
+            while data := await self.peer.more():
                 self.heard += data
             self.ended = "FIN"
         except (ConnectionError, ssl.SSLError):

@@ -6,7 +6,7 @@ import pytest
 
 from tests.aio import run
 from tests.relay.conftest import Pair, over_tls
-from tests.reliability import rows_dial, rows_ends, rows_greedy, rows_held, rows_inside  # noqa: F401
+from tests.reliability import rows_dial, rows_ends, rows_greedy, rows_held, rows_inside, rows_tls  # noqa: F401
 from tests.reliability.stage import ROWS, Row, played
 
 CASES = [pytest.param(row, wire, id=f"{row.name}-{wire}") for row in ROWS for wire in row.wires]
