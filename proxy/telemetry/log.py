@@ -172,14 +172,17 @@ class Handle(logging.Handler):
         super().close()
 
     def _run(self) -> None:
-        told = 0
+        told, last = 0, b"\n"
         while (line := self._queue.get()) is not None:
             if self.dropped > told:
                 told = self.dropped
                 line += orjson.dumps({"time": utc(time.time()), "level": "warning", "event": "log_lines_dropped", "count": told}) + b"\n"
+            if last != b"\n":  # a disk was full in the middle of a line: what comes now is not to be a part of it
+                line = b"\n" + line
             try:
                 while line:
-                    line = line[self._write(self._fd, line):]
+                    size = self._write(self._fd, line)
+                    last, line = line[size - 1 : size], line[size:]
             except OSError:
                 self.dropped += 1
 

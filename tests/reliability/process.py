@@ -31,10 +31,10 @@ SPARE: Final = 2
 
 @dataclass
 class Surroundings:
-    """What a process is started with. `stdout` is a descriptor; `descriptors` and `environment` None where they are as ever."""
+    """What a process is started with. `stdout` is a descriptor; `within` is a command that becomes the one that is put behind it."""
 
     stdout: int = subprocess.DEVNULL
-    descriptors: int | None = None
+    within: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     policy: dict[str, Any] = field(default_factory=dict)
@@ -127,9 +127,7 @@ async def sidecar(folder: Path, around: Surroundings) -> AsyncIterator[Sidecar]:
             "listeners": [{"name": "calls", "vendor": "deepgram", "upstream": vendor.url, "policy": around.policy, **at["calls"]}],
             **around.settings}))
         clean = {name: value for name, value in os.environ.items() if not name.startswith("EARWITNESS")}
-        command = [sys.executable, "-m", "proxy.cli", "run", "--config", str(file)]
-        if around.descriptors is not None:
-            command = ["prlimit", f"--nofile={around.descriptors}:{around.descriptors}", *command]
+        command = [*around.within, sys.executable, "-m", "proxy.cli", "run", "--config", str(file)]
         process = started(command, around.stdout, {**clean, **around.environment})
         try:
             one = Sidecar(process, vendor, ports, around)

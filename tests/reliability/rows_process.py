@@ -4,28 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import json
 import os
 import socket
 import subprocess
 import tempfile
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Final
+
+import pytest
 
 from tests.aio import free_port
 from tests.fleet.server import RedisServer
 from tests.relay.peers import Peer, connect
-from tests.reliability.process import Sidecar, Surroundings, process_row
+from tests.reliability.process import SECONDS, Sidecar, Surroundings, process_row
 
 F_SETPIPE_SZ: Final = 1031
 SMALLEST: Final = 4096
 MANY: Final = 12
 LIMIT: Final = 96
+PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+FAKETIME: Final = "/usr/$LIB/faketime/libfaketimeMT.so.1"
+HOUR: Final = 3600
 
 
 def to_a_full_disk() -> tuple[Surroundings, Callable[[], None]]:
     full = os.open("/dev/full", os.O_WRONLY)
     return Surroundings(full), lambda: os.close(full)
+
+
+def to_a_disk_that_fills() -> tuple[Surroundings, Callable[[], None]]:
+    """A file system of its own, of two pages, in a mount namespace."""
+    folder = tempfile.TemporaryDirectory(prefix="earwitness-disk-")
+    mounted = f'mount -t tmpfs -o size={2 * PAGE} none "$0"; exec "$@" >>"$0/log"'
+    within = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-ec", mounted, folder.name)
+    return Surroundings(within=within, beside=Path(folder.name, "log")), folder.cleanup
 
 
 def to_a_closed_pipe() -> tuple[Surroundings, Callable[[], None]]:
@@ -45,8 +60,29 @@ def to_a_pipe_that_nobody_reads() -> tuple[Surroundings, Callable[[], None]]:
     return Surroundings(writer), close
 
 
+class Clock:
+    """The wall clock of a process under libfaketime: what it reads there is added to the true time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "offset"
+        self.steps_to(0)
+        self.environment = {"LD_PRELOAD": FAKETIME, "FAKETIME_TIMESTAMP_FILE": str(self._file), "FAKETIME_NO_CACHE": "1",
+                            "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+    def steps_to(self, seconds: int) -> None:
+        new = self._file.with_suffix(".new")
+        new.write_text(f"{seconds:+}\n")
+        new.rename(self._file)
+
+
+def with_a_clock_of_its_own() -> tuple[Surroundings, Callable[[], None]]:
+    folder = tempfile.TemporaryDirectory(prefix="earwitness-clock-")
+    clock = Clock(Path(folder.name))
+    return Surroundings(environment=clock.environment, beside=clock), folder.cleanup
+
+
 def few_descriptors() -> tuple[Surroundings, Callable[[], None]]:
-    return Surroundings(descriptors=LIMIT, settings={"timeouts": {"handshake": 2}}), lambda: None
+    return Surroundings(within=("prlimit", f"--nofile={LIMIT}:{LIMIT}"), settings={"timeouts": {"handshake": 2}}), lambda: None
 
 
 def traced(url: str) -> Surroundings:
@@ -84,6 +120,10 @@ def nothing_special() -> tuple[Surroundings, Callable[[], None]]:
     return Surroundings(subprocess.DEVNULL), lambda: None
 
 
+def read(path: Path) -> bytes:
+    return path.read_bytes()
+
+
 async def many_calls(one: Sidecar) -> None:
     """While one is open, which goes on."""
     client, vendor, _ = await one.call()
@@ -99,6 +139,29 @@ async def many_calls(one: Sidecar) -> None:
 async def log_disk_full(one: Sidecar) -> None:
     await many_calls(one)
     assert await one.metric("earwitness_telemetry_dropped_total") >= MANY
+
+
+@process_row("process", "the disk of the log fills up in the middle of a line; later there is room again", client="101, all bytes",
+             around=to_a_disk_that_fills)
+async def log_disk_fills(one: Sidecar) -> None:
+    await many_calls(one)
+    lost = await one.metric("earwitness_telemetry_dropped_total")
+    assert lost > 0
+    path = Path(f"/proc/{one.process.pid}/root{one.around.beside}")
+    held = read(path)
+    assert len(held) == 2 * PAGE
+    *whole, cut = held.split(b"\n")
+    assert whole
+    for line in whole:
+        json.loads(line)
+    os.truncate(path, 0)
+    await one.good_call()
+    async with asyncio.timeout(SECONDS):
+        while b'"event":"session_end"' not in read(path):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.02)
+    *lines, last = read(path).split(b"\n")[bool(cut) :]  # its end comes first
+    assert last == b""
+    assert [json.loads(line)["event"] for line in lines] == ["session_open", "log_lines_dropped", "session_end"]
 
 
 @process_row("process", "whoever reads the log is gone (a closed pipe)", client="101, all bytes", around=to_a_closed_pipe)
@@ -168,6 +231,35 @@ async def redis_hangs(one: Sidecar) -> None:
     one.around.beside.hang()
     await many_calls(one)
     assert await one.metric("earwitness_fleet_fallbacks_total") >= MANY
+
+
+@process_row("process", "the wall clock steps an hour ahead, two hours back, and home again, under open calls (libfaketime)",
+             client="101, all bytes", around=with_a_clock_of_its_own)
+async def clock_steps(one: Sidecar) -> None:
+    clock: Clock = one.around.beside
+    old = await one.call()
+    for hours in (1, -1, 0):
+        young = await one.call()
+        clock.steps_to(hours * HOUR)
+        for client, vendor, _ in (old, young):
+            assert vendor is not None
+            await one.speaks(client, vendor)
+        client, vendor, _ = young
+        assert vendor is not None
+        await one.ends(client, vendor)
+        assert (await one.page("/-/healthy"))[0] == 200
+    client, vendor, _ = old
+    assert vendor is not None
+    await one.ends(client, vendor)
+    reports = await one.reports(5)
+    began = [datetime.fromisoformat(report["started_at"]).timestamp() for report in reports]
+    assert max(began) - min(began) > HOUR  # the process saw the steps
+    for report in reports:
+        spans = datetime.fromisoformat(report["ended_at"]) - datetime.fromisoformat(report["started_at"])
+        assert 0 <= report["duration_seconds"] == pytest.approx(spans.total_seconds(), abs=0.01)
+        assert report["duration_seconds"] < SECONDS
+        assert report["audio"]["written_seconds"] in (0.1, 0.3), "that is what it said"
+    assert await one.metric("earwitness_session_duration_seconds_sum") < SECONDS
 
 
 @process_row("process", "Prometheus leaves in the middle of scrapes, or reads nothing of them", client="101, all bytes",

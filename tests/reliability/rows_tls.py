@@ -161,8 +161,8 @@ async def vendor_says_goodbye_and_stays(stage: Stage) -> None:
 # The client, at a listener with a certificate
 
 
-@row("client", "sends a fatal TLS alert to the listener, in an open call", client="101, left", vendor="RST", says="abandoned transport_tls client client client",
-     wires=PLAIN, options=listening_with_tls)
+@row("client", "sends a fatal TLS alert to the listener, in an open call", client="101, left", vendor="RST",
+     says="abandoned transport_tls client client client", wires=PLAIN, options=listening_with_tls)
 async def client_alerts(stage: Stage) -> None:
     client, peer = await with_client(stage)
     peer.alerts()

@@ -1,3 +1,4 @@
+import errno
 import json
 import logging
 import os
@@ -201,6 +202,27 @@ def test_writes_may_be_short() -> None:
     handle.handle(record(1))
     handle.close()
     assert json.loads(b"".join(written))["message"] == "line 1"
+
+
+def test_a_line_that_was_cut_spoils_no_other() -> None:
+    """A disk that is full takes a part, then nothing, and later there is room again."""
+    rooms, written = iter([100, 20, 0, 0, 1, 0]), []
+
+    def write(fd: int, data: bytes) -> int:
+        room = next(rooms, 1000)
+        if room == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(bytes(data[:room]))
+        return len(written[-1])
+
+    handle = Handle(1, 10, write)
+    for number in range(5):
+        handle.handle(record(number))
+    handle.close()
+    assert handle.dropped == 3
+    first, *_, last, told = b"".join(written).splitlines()
+    assert [json.loads(line).get("message") for line in (first, last)] == ["line 0", "line 4"]
+    assert json.loads(told)["count"] == 3
 
 
 def test_a_reader_that_is_gone_is_counted(root_logger: None) -> None:
