@@ -29,8 +29,10 @@ compiled: setup $(COMPILED)/.built  ## the tests of what a wheel has compiled (s
 	.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile -o pythonpath='$(COMPILED) .' -m 'not interpreted' \
 	    tests/core tests/relay/test_splice.py tests/relay/test_gated.py tests/e2e/test_transparency.py
 
-fuzz: .venv/.for-fuzz  ## the property tests alone, for long, then any bytes for each part, guided by coverage (FUZZ_SECONDS=600)
-	HYPOTHESIS_PROFILE=deep .venv/bin/python -m pytest -m hypothesis --timeout=3600 -o faulthandler_timeout=0
+# Of each property as many examples as there are seconds, which takes about as long: 83 s for 60, with two workers.
+fuzz: .venv/.for-fuzz  ## the property tests alone, deeper, then any bytes for each part, guided by coverage (FUZZ_SECONDS=600, for either)
+	HYPOTHESIS_PROFILE=deep HYPOTHESIS_EXAMPLES=$(FUZZ_SECONDS) .venv/bin/python -m pytest -n $(WORKERS) -m hypothesis \
+	    --timeout=3600 -o faulthandler_timeout=0
 	.venv/bin/python -m tests.fuzz all $(FUZZ_SECONDS)
 
 mutants: .venv/.for-mutants  ## small changes to what the core commits, and which of them no test of the core notices
@@ -38,7 +40,7 @@ mutants: .venv/.for-mutants  ## small changes to what the core commits, and whic
 	cd build/mutants && ../../.venv/bin/mutmut run --max-children 2 && ../../.venv/bin/mutmut results
 
 audit: .venv/.for-audit  ## known vulnerabilities of every version that is pinned (asks osv.dev; without the internet it fails)
-	.venv/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt --vulnerability-service osv --progress-spinner off
+	@.venv/bin/python -m deploy.audit constraints.txt
 
 soak: setup  ## chaos on both event loops, then healthy calls under the alert rules (SOAK="minutes --loops uvloop")
 	.venv/bin/python -m tests.soak $(SOAK)
