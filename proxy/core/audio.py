@@ -6,6 +6,7 @@ Owns arithmetic on audio bytes. It knows nothing of vendors, messages or clocks.
 from __future__ import annotations
 
 import re
+import struct
 from array import array
 from dataclasses import dataclass
 from typing import Final
@@ -95,6 +96,18 @@ def wav(head: bytes) -> tuple[AudioFormat, int] | None:
             found = AudioFormat(name_of, rate, channels) if name_of and rate and channels else UNTIMED
         at += size + (size & 1)
     return None
+
+
+PLAIN_WAV: Final = 44
+
+
+def plain_wav(declared: AudioFormat, length: int) -> bytes:
+    """The header under which a WAV file of `length` bytes holds nothing but samples, as any reader takes it; empty where there is none."""
+    tag, bits = next((form for form, name in _WAV_PCM.items() if name == declared.name), (0, 0))
+    if tag != 1 or declared.sample_rate is None or length < PLAIN_WAV:
+        return b""
+    form = struct.pack("<HHIIHH", tag, declared.channels, declared.sample_rate, declared.block * declared.sample_rate, declared.block, bits)
+    return struct.pack("<4sI8sI", b"RIFF", length - 8, b"WAVEfmt ", len(form)) + form + struct.pack("<4sI", b"data", length - PLAIN_WAV)
 
 
 def peak(head: bytes, name: str) -> float | None:

@@ -144,6 +144,11 @@ class Gate:
         return self._held.seconds
 
     @property
+    def held_at(self) -> float | None:
+        """When the last audio came that waits; None where none does."""
+        return next((unit.came for unit in reversed(self._held.units) if unit.is_audio), None)
+
+    @property
     def held_bytes(self) -> int:
         """All that is held, what is not in the queue yet included, with what it costs to hold it."""
         return self._held.bytes + self._assembly.waiting

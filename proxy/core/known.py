@@ -19,12 +19,12 @@ from proxy.core.gate import Gate
 from proxy.core.held import Done
 from proxy.core.inspect import Json, Kind, Told
 from proxy.core.policy import Rule
-from proxy.core.shape import Shape
+from proxy.core.shape import AudioForm, Shape
 from proxy.core.tally import AudioSeconds, Tables, Traffic
 from proxy.core.timing import AudioClock, Heard, ResultClock
 from proxy.core.tracecontext import TraceContext, said
 from proxy.core.vendor import CompiledEndpoint, Request, Vendor
-from proxy.core.verdict import Inspection, Phase, Side
+from proxy.core.verdict import Inspection, Noticed, Phase, Side
 from proxy.core.wire import FrameScanner, Gatherer
 
 UNKNOWN_ENDPOINT: Final = "unknown"
@@ -42,6 +42,10 @@ class Then:
     shape: Shape
     read: float
     """Seconds of audio."""
+    form: AudioForm
+    """Of the stream that the client was in."""
+    held_at: float | None
+    """When the last audio came that waited in the gate."""
 
 
 def _nobody(seconds: float) -> None:
@@ -54,7 +58,7 @@ class Known:
     __slots__ = (
         "_declared", "_pending", "_pending_at", "_pending_name", "_ready_seconds", "answered_at", "answers_elsewhere", "audio",
         "audio_format", "buffered", "buffered_max", "claim", "clock", "company", "connection_id", "crowded", "date", "delivery", "done",
-        "ending", "endpoint", "expires_at", "facts", "failed", "from_client", "from_vendor", "gate", "gate_failed", "heard_at",
+        "ending", "endpoint", "expires_at", "facts", "failed", "form", "from_client", "from_vendor", "gate", "gate_failed", "heard_at",
         "held_seconds", "injected_at", "inspection", "judged_at", "kept_alive_at", "lagged_at", "lagged_for", "lead_seconds", "listener",
         "loop_lag_max", "loudest", "ready_at", "reported_of", "req_id", "request", "rests", "results", "seen", "session_id", "shape",
         "spec", "started_at", "stopped_at", "streams", "then", "to_client", "to_vendor", "trace", "vendor", "vendor_profile", "waiting",
@@ -83,6 +87,7 @@ class Known:
         self.kept_alive_at: float | None = None
         self.failed = False  # looking has raised
         self.facts: dict[str, float] = {}
+        self.form = AudioForm()
         self.warnings: dict[str, int] = {}  # how often, by name
         self.to_vendor, self.to_client = Traffic(), Traffic()
         self.audio = AudioSeconds()
@@ -150,7 +155,11 @@ class Known:
             self.clock.reformat(self.audio_format)
 
     def stream_began(self) -> None:
-        """The client begins a stream, perhaps another one on the same socket."""
+        """The client begins a stream, perhaps another one on the same socket: nothing that was said or seen of the last is about it."""
+        if self.clock.odd:
+            self.noticed(Noticed.ODD_BYTES, self.clock.last_at)
+            self.clock.odd = False
+        self.form = AudioForm()
         self.streams += 1
         self.stopped_at = None
         self.claim.end_sent = False
@@ -200,6 +209,7 @@ class Known:
     def noticed(self, fact: str, now: float) -> None:
         """One of a closed set; the first time counts."""
         self.facts.setdefault(fact, now)
+        self.form.flaws.setdefault(fact, now)
 
     @property
     def latest(self) -> Latest:
@@ -219,7 +229,8 @@ class Known:
         """What is known of the client's sending at this moment, which is `now` or a little later: what the vendor says may wait here."""
         latest = self.latest
         late = (latest.message_at or 0.0) > now
-        return Then(self.seen if late else latest, self.clock.so_far(), self.shape.so_far(), self.audio.read)
+        return Then(self.seen if late else latest, self.clock.so_far(), self.shape.so_far(), self.audio.read, self.form,
+                    self.gate.held_at if self.gate is not None else None)
 
     def lag_since(self, at: float) -> float:
         """Seconds for which our own loop may have stood still after `at`: an upper bound."""

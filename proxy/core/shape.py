@@ -8,6 +8,7 @@ where the profile has a limit to hold them against.
 from __future__ import annotations
 
 from array import array
+from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
@@ -18,6 +19,16 @@ PARTS: Final = 60
 """Steps into which a window is cut: what it holds is known to within one of them."""
 MINUTE: Final = 60.0
 SECOND: Final = 1.0
+
+
+@dataclass(slots=True)
+class AudioForm:
+    """Of one stream's audio: what was wrong with it, and when that was first seen; where each message is to be a file, how many were."""
+
+    flaws: dict[str, float] = field(default_factory=dict)
+    files: int = 0
+    """Messages that were nothing but a whole file of what was declared, under the plainest of headers."""
+    others: int = 0
 
 
 class Rate:

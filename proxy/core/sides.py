@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.core.audio import HEAD_BYTES, SILENCE_LEVEL, SPEECH_LEVEL, UNTIMED, container, is_text, peak, wav
+from proxy.core.audio import HEAD_BYTES, PLAIN_WAV, SILENCE_LEVEL, SPEECH_LEVEL, UNTIMED, container, is_text, peak, plain_wav, wav
 from proxy.core.claim import as_close_code, as_number
 from proxy.core.deflate import Inflater
 from proxy.core.inspect import LARGEST, Json, Kind, text_of
@@ -77,13 +77,16 @@ class OneSide:
 class ClientSide(OneSide):
     """Client to vendor: audio, in binary messages or inside others, and the client's messages."""
 
-    __slots__ = ("_inspector", "_looked_at", "_packed", "_text_length", "_was_quiet", "_wav", "audio")
+    __slots__ = ("_declared", "_inspector", "_looked_at", "_packed", "_plain", "_plain_length", "_text_length", "_was_quiet", "_wav",
+                 "audio")
     side = Side.CLIENT
 
     def __init__(self, known: Known) -> None:
         super().__init__(known)
         self._inspector = known.spec.client if known.spec else None
         self._wav = known.spec is not None and known.spec.spec.audio.each_message == "wav"
+        self._declared = known.audio_format
+        self._plain, self._plain_length = b"", -1  # the header of a file of that length
         self.audio = self._counted if known.shape.counts else known.clock.add_all
         self._text_length = -1  # of a binary message that was no audio
         self._packed = False
@@ -145,6 +148,7 @@ class ClientSide(OneSide):
     def _wav_file(self, length: int, head: bytes, now: float) -> None:
         """A message that is a whole file: what it holds stands in its own header."""
         known, found = self.known, wav(head)
+        self._file(length, head)
         self._packed = found is None and (self._packed or container(head) is not None)
         if found is None:
             if not self._packed:  # in another container, which goes on without a header, nothing can be compared
@@ -158,6 +162,16 @@ class ClientSide(OneSide):
         known.clock.reformat(held)
         self._chunk(length - start, now)
         self._listen(head[start:], held.name)
+
+    def _file(self, length: int, head: bytes) -> None:
+        """Whether it is a file that any reader would take."""
+        declared, form = self.known.audio_format, self.known.form
+        if length != self._plain_length or declared is not self._declared:
+            self._plain_length, self._declared, self._plain = length, declared, plain_wav(declared, length)
+        if self._plain and head[:PLAIN_WAV] == self._plain:
+            form.files += 1
+        else:
+            form.others += 1
 
     def _look(self, head: bytes, now: float) -> None:
         """The head of one message in ten, and of small ones: is it what was declared, and is anybody speaking?"""
@@ -212,6 +226,7 @@ class ClientSide(OneSide):
         elif kind.role == "end":
             self._end(now)
         elif kind.role == "start":
+            self.known.from_vendor.settle()  # what the vendor said of the last one comes first
             self.known.stream_began()
         elif kind.role == "keep_alive":
             self.known.kept_alive_at = now

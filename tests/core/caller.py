@@ -6,6 +6,7 @@ whether our own loop turns. A session sees of it what a real one sees: bytes wit
 
 from __future__ import annotations
 
+import struct
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any, Final, Self
@@ -14,11 +15,13 @@ import orjson
 
 from proxy.core.crowd import Crowd
 from proxy.core.evidence import TcpSample
+from proxy.core.policy import Policy
 from proxy.core.report import Report
 from proxy.core.vendor import Vendor
 from proxy.core.verdict import Side, Transport
 from tests.vendors.catalogue import COMMON, PROFILES
 
+from .gatedplay import GatedPlay
 from .playbook import BINARY, TEXT, WALL, Play, frame
 
 VENDORS: Final = {name: Vendor(profile, COMMON) for name, profile in PROFILES.items()}
@@ -32,8 +35,9 @@ class Call:
     """One session from its 101 on. Audio has `rate` samples a second, `width` bytes each. Every method but `end` gives it back."""
 
     def __init__(self, vendor: Vendor | str, path: str, rate: int = 16000, width: int = 2, tls: bool = False, kernel: bool = True,
-                 headers: Mapping[str, str] | None = None, date: str | None = None) -> None:
-        self.play = Play(path, KEY if headers is None else headers, VENDORS[vendor] if isinstance(vendor, str) else vendor)
+                 headers: Mapping[str, str] | None = None, date: str | None = None, policy: Policy | None = None) -> None:
+        whose = path, KEY if headers is None else headers, VENDORS[vendor] if isinstance(vendor, str) else vendor
+        self.play = GatedPlay(*whose, policy) if policy is not None else Play(*whose)
         self.play.opened(**({"date": date} if date else {}))
         self.rate, self.width, self.tls, self.kernel = rate, width, tls, kernel
         self.acked = 0
@@ -85,7 +89,7 @@ class Call:
 
     def stands_still(self, seconds: float, chunk: float = 0.1, client_talks: bool = True) -> Self:
         """Our loop does not turn. What the client sent meanwhile comes in a heap at its end, before the tick that tells of it."""
-        self.play.wait(seconds)
+        self.play.now += seconds
         if client_talks:
             self.play.client(*[self.audio(chunk)] * round(seconds / chunk))
         return self
@@ -183,8 +187,8 @@ def _varint(value: int) -> bytes:
 class Avatar(Call):
     """A call whose messages are protobuf, audio and errors included."""
 
-    def __init__(self) -> None:
-        super().__init__("spatius", "/v2/driveningress/websocket?id=a", headers={"x-session-key": "k"})
+    def __init__(self, **more: Any) -> None:
+        super().__init__("spatius", "/v2/driveningress/websocket?id=a", headers={"x-session-key": "k"}, **more)
         self.says_raw(field(1, 1) + field(2, field(1, 16000)), BINARY)
         self.play.vendor(frame(BINARY, field(1, 2) + field(3, field(1, b"c-1"))))
 
@@ -196,3 +200,35 @@ class Avatar(Call):
         """ServerError, then a close."""
         self.play.vendor(frame(BINARY, field(1, 4) + field(5, field(3, code) + field(4, message.encode()))))
         return self.closed(close)
+
+
+class Speaker(Call):
+    """A call of ELSA's scripted kind: streams one after the other, each message a WAV file of its own."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__("elsa", "/api/v2/ws/score_audio", headers={"authorization": "ELSA k"}, **more)
+        self.header = wav_header(16000)
+        self.hears(type="ELSA:wsConnect", message="w").hears(type="ELSA:ready")
+
+    def begins(self) -> Self:
+        return self.says(type="ELSA:start_stream").hears(type="ELSA:start_stream_result", data={"success": True, "stream_id": "s-1"})
+
+    def audio(self, seconds: float, sample: bytes | None = None) -> bytes:
+        samples = (sample or TONE[2]) * round(self.rate * seconds)
+        return frame(BINARY, self.header + samples, masked=True)
+
+    def scored(self) -> Self:
+        """The stream ends as it should."""
+        self.says(type="ELSA:end_stream").hears(type="ELSA:stopped_listening")
+        self.hears(type="ELSA:decoding_result", data={"utterance": [{"sentence": "word"}], "stream_finished": True})
+        return self.hears(type="ELSA:ready")
+
+    def fails(self, text: str) -> Self:
+        """The vendor ends the stream, and would begin another."""
+        return self.hears(type="ELSA:error", message=text)
+
+
+def wav_header(rate: int, size: int = 3200) -> bytes:
+    """44 bytes, for one channel of 16 bits."""
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16)
+    return struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE") + form + struct.pack("<4sI", b"data", size)

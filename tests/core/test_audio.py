@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import math
 import struct
 import warnings
+import wave
 from base64 import b64encode
 from itertools import pairwise
 
@@ -12,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.core.audio import HEAD_BYTES, SILENCE_LEVEL, UNTIMED, AudioFormat, container, is_text, peak
+from proxy.core.audio import HEAD_BYTES, SILENCE_LEVEL, UNTIMED, AudioFormat, container, is_text, peak, plain_wav
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # audioop leaves the standard library with Python 3.13
@@ -125,3 +127,22 @@ def test_base64_and_json_are_text() -> None:
     assert is_text(b64encode(bytes(range(HEAD_BYTES)))[:HEAD_BYTES])
     assert is_text(b'{"type": "KeepAlive"}')
     assert not is_text(b"A" * HEAD_BYTES)
+
+
+@pytest.mark.parametrize(("channels", "width", "name"), [(1, 2, "pcm_s16le"), (2, 2, "pcm_s16le"), (1, 4, "pcm_s32le")])
+def test_the_plainest_header_is_the_standard_librarys(channels: int, width: int, name: str) -> None:
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(width)
+        file.setframerate(16000)
+        file.writeframes(bytes(channels * width * 800))
+    whole = out.getvalue()
+    assert plain_wav(AudioFormat(name, 16000, channels), len(whole)) == whole[:44]
+
+
+@pytest.mark.parametrize(("of", "length"), [
+    (AudioFormat("pcm_s16le", 16000), 43), (AudioFormat("mulaw", 8000), 844), (AudioFormat("pcm_s16le"), 844), (UNTIMED, 844),
+])
+def test_not_everything_has_a_plain_header(of: AudioFormat, length: int) -> None:
+    assert plain_wav(of, length) == b""

@@ -841,3 +841,8 @@ def test_a_short_way_taken_is_paid_for() -> None:
     run = Run(gate(policy(audio_chunk_rate={"per_second": 100}, pace={"lead_seconds": 30.0}))).feed(*[speech(0.1)] * 300)
     assert len(run.messages) <= 100
     assert isinstance(run.messages[0], Message)
+
+
+def test_when_the_last_audio_came_that_waits() -> None:
+    run = Run(gate(PACE)).feed(speech(6.0), at=1.0).feed(speech(2.0), at=2.0).feed(masked_frame(TEXT, b"{}"), at=3.0)
+    assert [run.gate.held_at, run.drain().gate.held_at] == [2.0, None]

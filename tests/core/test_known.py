@@ -8,7 +8,7 @@ from proxy.core.known import Known
 from proxy.core.tally import READY_SECONDS, Example, Tables
 from proxy.core.tracecontext import TraceContext
 from proxy.core.vendor import Request
-from proxy.core.verdict import Inspection, Side
+from proxy.core.verdict import Inspection, Noticed, Side
 from tests.core.playbook import V1, VENDOR
 
 
@@ -78,6 +78,19 @@ def test_a_stream_begins_anew() -> None:
     one.stream_began()
     assert (one.streams, one.claim.end_sent, one.ending.initiated_by) == (1, False, Side.UNKNOWN)
     assert one.stopped_at is None
+
+
+def test_what_was_wrong_with_one_streams_audio_says_nothing_of_the_next() -> None:
+    one = known()
+    one.clock.odd, one.clock.last_at = True, 101.0
+    one.noticed(Noticed.FORMAT_MISMATCH, 100.5)
+    before = one.so_far(102.0)
+    one.stream_began()
+    assert set(before.form.flaws) == set(one.facts) == {Noticed.FORMAT_MISMATCH, Noticed.ODD_BYTES}
+    assert (one.so_far(103.0).form.flaws, one.clock.odd) == ({}, False)
+    one.noticed(Noticed.FORMAT_MISMATCH, 104.0)
+    assert one.form.flaws == {Noticed.FORMAT_MISMATCH: 104.0}
+    assert one.facts[Noticed.FORMAT_MISMATCH] == 100.5
 
 
 def test_observations_are_marked_with_the_trace_once_it_is_known() -> None:

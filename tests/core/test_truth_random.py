@@ -206,15 +206,6 @@ def test_nobody_is_called_too_fast_wrongly(parts: list[tuple[str, int]]) -> None
     assert owner in allowed, (parts, owner, lead(pace.sent), lead(pace.arrived))
 
 
-def test_keep_alives_that_the_link_held_up_until_just_before_accuse_nobody() -> None:
-    world = World(deepgram().talk(3.0))
-    world.cut_alive(12)
-    world.pause(15)
-    world.keep_alive(2)
-    assert world.may_be_blamed() == {Owner.VENDOR}
-    assert world.ends("keep_alive").verdict.owner is Owner.UNKNOWN
-
-
 def test_the_model_names_what_was_in_the_way() -> None:
     world = World(deepgram().talk(1.0))
     world.arrived.append(world.call.now)

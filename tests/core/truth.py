@@ -77,6 +77,11 @@ def cut(call: Call) -> Call:
     return call
 
 
+def heals(call: Call) -> Call:
+    call.link = "up"
+    return call.tick()
+
+
 def full(call: Call) -> Call:
     call.link = "full"
     return call
@@ -153,6 +158,8 @@ def _keep_alives() -> Iterator[Truth]:
     yield Truth("keep-alives that came too late", CLIENT, check, "yes", lambda: net_0001(deepgram().talk(5).keep_alive(4).pause(10.5)))
     yield Truth("keep-alives alone, and no audio ever", CLIENT, check, "cannot_tell", lambda: net_0001(deepgram().keep_alive(12)),
                 settled=False)
+    yield Truth("keep-alives that a cut link held up until just before", VENDOR, check, "cannot_tell",
+                lambda: net_0001(heals(cut(deepgram().talk(3)).keep_alive(12).pause(15)).pause(2)), settled=False)
     yield Truth("keep-alives are messages", VENDOR, Check.IDLE, "no",
                 lambda: idle_3006(assemblyai(query="&inactivity_timeout=30").talk(3).keep_alive(40, every=10)))
 
@@ -161,8 +168,12 @@ def _stalls() -> Iterator[Truth]:
     check = Check.AUDIO_RECEIVED
     yield Truth("our loop and the client stood still", CLIENT, check, "cannot_tell",
                 lambda: late(deepgram().talk(5).stands_still(11, client_talks=False)), settled=False)
-    yield Truth("our loop stood still for a while only", VENDOR, check, "cannot_tell",
-                lambda: late(deepgram().talk(9).stands_still(4), lag=4.0), settled=False)
+    yield Truth("our loop stood still for a while only", VENDOR, check, "no",
+                lambda: late(deepgram().talk(9).stands_still(4), lag=4.0), hint="not the client")
+    yield Truth("keep-alives, and then our loop stood still for a while", VENDOR, check, "no",
+                lambda: late(deepgram().talk(5).keep_alive(12).stands_still(4, client_talks=False), lag=4.0), hint="Keep-alives")
+    yield Truth("our loop stood still while the vendor closed, and the client spoke only then", CLIENT, check, "cannot_tell",
+                lambda: net_0001(deepgram().talk(5).pause(8).stands_still(4).tick(lag=4.0)), settled=False)
     yield Truth("our loop stood still long ago", CLIENT, check, "yes",
                 lambda: net_0001(deepgram().talk(5).stands_still(4).tick(lag=4.0).talk(20).pause(10.5)))
     yield Truth("our loop stood still long ago, and the vendor lies", VENDOR, check, "no",

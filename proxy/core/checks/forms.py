@@ -2,7 +2,8 @@
 
 Owns what their absence proves. That every text message was JSON proves that none was not. That each was of a type in the profile
 speaks against a claim about types, but does not prove it wrong: which types a vendor takes is the vendor's to say. It says nothing of
-the values inside. Raw audio has no form at all: only a vendor that has been understanding it to the very end contradicts itself.
+the values inside. Raw audio has no form at all: only a vendor that has been understanding it to the very end contradicts itself. Where
+every message is to be a file, files of which each is plain and whole have a form that can be read, whatever their samples are.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ KNOWN_TYPES: Final = ("Every text message of the client's was of a type that is 
                       "its SDKs send, or it is wrong.")
 UNDERSTOOD: Final = ("The vendor had been sending results for this audio until it said so, and nothing in the form of what was sent has "
                      "changed. Send the vendor's support the ids and the evidence.")
+
+HEADED: Final = ("Every message of this stream was a whole file under the header that the vendor asks for: not the client. "
+                 "Send the vendor's support the ids and the evidence.")
+WHOLE_FILES: Final = ("Every message of this stream was a whole file of the declared format, in which nothing can be undecodable; whether "
+                      "the vendor means something else is not known.")
 
 
 def message_shape(case: Case) -> Finding:
@@ -62,11 +68,16 @@ def _may_mean_audio(case: Case) -> bool:
 
 def audio_decodable(case: Case) -> Finding:
     known = case.known
-    facts = {fact for fact, at in known.facts.items() if at <= case.at} | ({Noticed.ODD_BYTES} if case.then.clock.odd else set())
+    form = case.then.form
+    facts = {fact for fact, at in form.flaws.items() if at <= case.at} | ({Noticed.ODD_BYTES} if case.then.clock.odd else set())
     flaws = [words for fact, words in FLAWS.items() if fact in facts]
     if flaws:
         hint = f"What was sent shows it: {'; '.join(flaws)}."
         return found(Check.AUDIO_DECODABLE, YES, "flaws", stage="read", measured=len(flaws), hint=hint)
+    if form.files and not form.others and case.whole:
+        if any(word in case.says for word in (" header ", " format ")):
+            return found(Check.AUDIO_DECODABLE, NO, "flaws", stage="read", measured=0, owner=Owner.VENDOR, hint=HEADED)
+        return found(Check.AUDIO_DECODABLE, CANNOT_TELL, "flaws", stage="read", measured=0, owner=Owner.UNKNOWN, hint=WHOLE_FILES)
     results, clock = known.results, case.then.clock
     lately = results.results > 0 and results.last_at is not None and case.at - results.last_at <= LATELY
     if lately and clock.timed and clock.steady and case.whole:

@@ -1,10 +1,11 @@
 """The claim that nothing came: no audio, or no message at all.
 
-Owns the most frequent and most often wrong accusation. Four things may have happened, and each is told from what was seen:
+Owns the most frequent and most often wrong accusation. Five things may have happened, and each is told from what was seen:
 
     the client stopped          nothing was read from it in the vendor's window, though we were reading
     the link                    it was read and written, and nothing was acknowledged in that window
     the vendor's own window     the same, while the vendor's TCP had said that it takes no more
+    our gate                    the same as of a client that stopped, but what it sent inside that window was held here by a policy
     we                          our loop stood still as long, and what the client sent meanwhile came in a heap
     none of them                what was read inside the window was acknowledged before the vendor closed: the claim is wrong
 
@@ -25,6 +26,7 @@ SAMPLED_EVERY: Final = 1.0
 """Seconds between two readings of TCP_INFO: delivery may have happened that much before it was seen."""
 STILL_UNREAD: Final = 1.0
 """Seconds after our loop stood still in which what had come meanwhile may not all have been read."""
+ROUNDING: Final = 1e-6
 SPEECH: Final = (" silen", " spoke", " speech", " hangup", " hang up")
 """Beginnings of words of a claim that is about speech rather than audio."""
 SPEAKING: Final = 3.0
@@ -41,6 +43,8 @@ NO_SILENCE: Final = ("The vendor says that nothing came, but its own TCP has ack
 NETWORK: Final = "The client went on sending, but its audio was not acknowledged by the vendor: look at the way there."
 NOT_READ: Final = "The client went on sending, but the vendor stopped reading: its receive window was zero."
 WE: Final = "The client went on sending, but Earwitness stood still and did not pass it on: it needs more CPU, or fewer sessions."
+HELD: Final = ("The client went on sending, but what it sent was held here by this listener's policy for longer than the vendor waits: "
+              "compare the policy's numbers with the vendor's limits.")
 AS_BINARY: Final = ("Keep-alives were sent as binary messages, which count for nothing: send them as text. "
                     "And go on sending audio, or say that the session is over.")
 KEPT_ALIVE: Final = "Keep-alives reached the vendor inside its time, so that the session should have stayed open: not the client."
@@ -96,7 +100,7 @@ def _received(case: Case, check: Check) -> Finding:
         return timer.finding(CANNOT_TELL)
     lag = case.known.lag_since(case.at - timer.window)
     if timer.arrived + SAMPLED_EVERY <= timer.quiet:
-        if lag >= timer.margin or not case.whole:
+        if not (_turned(case, timer, lag, timer.proven) and case.whole):
             return timer.finding(CANNOT_TELL)
         if check is Check.AUDIO_RECEIVED and _may_mean_speech(case, timer):
             return timer.finding(CANNOT_TELL, hint=SILENT)
@@ -122,7 +126,8 @@ def _nothing_read(case: Case, timer: _Timer, lag: float) -> Finding:
     if kept is not None and case.at - kept < timer.quiet:  # that should have kept the session open, if it got there
         arrived = known.delivery.proven.kept_alive_at
         since = case.at - arrived if arrived is not None else timer.window
-        if case.then.clock.chunks and since + SAMPLED_EVERY <= timer.quiet and lag < timer.margin and case.whole:
+        turned = _turned(case, timer, lag, case.at - (known.delivery.proven_at.kept_alive_at or 0.0))
+        if case.then.clock.chunks and since + SAMPLED_EVERY <= timer.quiet and turned and case.whole:
             return timer.finding(NO, Owner.VENDOR, KEPT_ALIVE, measured=since)
         return _not_arrived(case, timer, lag)
     if lag >= timer.margin and _just_stood(case):
@@ -130,7 +135,18 @@ def _nothing_read(case: Case, timer: _Timer, lag: float) -> Finding:
     came = known.delivery.proven_at.kept_alive_at
     if timer.came_late or (came is not None and case.at - came < timer.quiet - SAMPLED_EVERY):
         return timer.finding(CANNOT_TELL, stage="read")  # sent before, but the link may have held it up until inside the window
+    if case.then.held_at is not None and case.at - case.then.held_at < timer.quiet:
+        return timer.finding(YES, Owner.SIDECAR, HELD, stage="read")  # had it gone on as it came, the vendor would have had it in time
     return timer.finding(YES, None, AS_BINARY if case.then.shape.text_in_binary else "", stage="read")
+
+
+def _turned(case: Case, timer: _Timer, lag: float, proven: float) -> bool:
+    """Whether our own standing still takes nothing from this proof: it was too short for that, or began after the proof was had.
+
+    What arrived before we stood still had arrived before the vendor judged, for a close of that time would have been read then.
+    """
+    lagged_at = case.known.lagged_at
+    return lag < timer.margin or (lagged_at is not None and case.at - proven <= lagged_at - lag + ROUNDING)
 
 
 def _just_stood(case: Case) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from proxy.core.checks.forms import audio_decodable, message_shape
 from proxy.core.verdict import Inspection, Noticed, Owner, Side
-from tests.core.caller import nextevi
+from tests.core.caller import Speaker, nextevi, wav_header
 from tests.core.playbook import BINARY, frame
 
 from .cases import call, case
@@ -95,3 +95,25 @@ def test_a_vendor_that_understood_all_along() -> None:
     one = call().talk(5).hears(type="Results", text="word", start=0, duration=1).talk(1).talk(0.03, chunk=0.03)
     got = audio_decodable(case(one))
     assert (got.agrees, got.owner) == ("no", Owner.VENDOR)
+
+
+def test_plain_files_contradict_whoever_finds_no_header_in_them() -> None:
+    for code, agrees, owner in (("HEADER", "no", Owner.VENDOR), ("FORMAT", "no", Owner.VENDOR), ("DECODE", "cannot_tell", Owner.UNKNOWN)):
+        got = audio_decodable(case(Speaker().begins().talk(1), f"BAD_{code}"))
+        assert (got.agrees, got.owner) == (agrees, owner)
+
+
+@pytest.mark.parametrize("spoil", ["no audio", "another size", "more behind", "not all seen"])
+def test_files_that_are_not_plain_contradict_nobody(spoil: str) -> None:
+    one = Speaker().begins()
+    if spoil != "no audio":
+        one.talk(1)
+    if spoil == "another size":
+        one.header = wav_header(16000, 0xFFFFFFFF - 36)  # as a stream has it, of which nobody knows the end
+        one.talk(0.1)
+    elif spoil == "more behind":
+        one.talk(0.2, chunk=0.2)
+    elif spoil == "not all seen":
+        one.play.session.blind(Side.CLIENT, Inspection.PARTIAL)
+    got = audio_decodable(case(one, "BAD_HEADER"))
+    assert (got.agrees, got.owner) == ("cannot_tell", None)

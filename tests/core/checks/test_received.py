@@ -91,3 +91,11 @@ def test_silent_audio_may_be_none_to_a_timer_of_speech() -> None:
     opus = idle_call("/v1/listen?encoding=opus").talk(20)
     assert [audio_received(case(opus, code)).agrees for code in ("NO_AUDIO", "SILENCE_TIMEOUT", "IDLE_TIMEOUT_HANGUP")] == [
         "no", "cannot_tell", "cannot_tell"]
+
+
+def test_what_had_arrived_before_we_stood_still_stands() -> None:
+    before = idle_call().talk(9).stands_still(4, client_talks=False)
+    before.play.session.judged(before.now)
+    assert audio_received(case(before.tick(lag=4.0))).agrees == "no"
+    behind = idle_call().talk(1).pause(8).stands_still(4).tick(lag=4.0)  # the vendor may have closed before it came
+    assert audio_received(case(behind)).agrees == "cannot_tell"
