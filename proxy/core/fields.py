@@ -7,7 +7,7 @@ and `*` stands for anything. No regular expressions: nothing a profile says can 
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -41,7 +41,11 @@ Phrases = Annotated[Strings, AfterValidator(_phrases)]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
 Path = Annotated[str, Field(min_length=1, max_length=200)]
 Paths = Annotated[tuple[Path, ...], one_or_more(Path)]
-Seconds = Annotated[float, Field(ge=0)]
+MOST: Final = 1_000_000_000
+"""No number of a limit is meant to be larger; beyond it, some sum or product of such numbers has no value any more."""
+Seconds = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
+Above0 = Annotated[float, Field(gt=0, le=MOST, allow_inf_nan=False)]
+Count = Annotated[int, Field(gt=0, le=MOST)]
 
 
 class Strict(BaseModel):

@@ -13,6 +13,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
+from proxy.core import fields
 from proxy.core.fields import Strict
 from proxy.core.profile import Limits
 
@@ -52,7 +53,7 @@ class Action(StrEnum):
 BY_DEFAULT: Final = frozenset({Rule.PACE, Rule.CHUNK_DURATION, Rule.CHUNK_BYTES, Rule.END_PROPERLY})
 """What a plain `mode: enforce` enforces. Rules that refuse, inject into a live call or end one must be named."""
 
-Above0 = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
+Above0 = Annotated[fields.Above0, Field(strict=True)]
 
 
 class RulePolicy(Strict):
@@ -65,7 +66,7 @@ class Pace(RulePolicy):
     """Seconds of audio a second."""
     lead_seconds: Above0 | None = None
     """How far audio may be ahead of real time; else what the profile says, else 5 s."""
-    credit_seconds: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)] | None = None
+    credit_seconds: Annotated[fields.Seconds, Field(strict=True)] | None = None
     """How much of a client's silence counts in its favour; else what the profile says, else 30 s."""
 
 
@@ -83,7 +84,7 @@ class ChunkDuration(RulePolicy):
 
 
 class ChunkBytes(RulePolicy):
-    max_bytes: Annotated[int, Field(ge=64, strict=True)] | None = None
+    max_bytes: Annotated[fields.Count, Field(ge=64, strict=True)] | None = None
 
 
 class MessageRate(RulePolicy):
@@ -125,7 +126,7 @@ class ConnectionRate(OfCredential):
 
 
 class Concurrency(OfCredential):
-    sessions: Annotated[int, Field(gt=0, strict=True)] | None = None
+    sessions: Annotated[fields.Count, Field(strict=True)] | None = None
     linger_seconds: Annotated[float, Field(ge=0, le=3600, strict=True)] = 5.0
     """With scope fleet: how long a slot is kept after an end that the vendor may not have noticed yet."""
 

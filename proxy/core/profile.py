@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
-from proxy.core.fields import Phrases, Seconds, Slug, Strict, Strings, at, lower_case
+from proxy.core.fields import Above0, Count, Phrases, Seconds, Slug, Strict, Strings, at, lower_case
 from proxy.core.messages import Message, Messages, Where
 from proxy.core.rules import Rule, check_rules
 
@@ -46,19 +46,19 @@ class Limits(Strict):
     """What the vendor allows. Absent means: not published, never held against anyone."""
 
     chunk_seconds: tuple[Seconds, Seconds] | None = None
-    chunk_bytes: Annotated[int, Field(gt=0)] | None = None
-    chunks_per_second: Annotated[float, Field(gt=0)] | None = None
+    chunk_bytes: Count | None = None
+    chunks_per_second: Above0 | None = None
     """Messages that hold audio, in any one second."""
-    messages_per_minute: Annotated[float, Field(gt=0)] | None = None
+    messages_per_minute: Above0 | None = None
     """All messages of a client, in any one minute."""
-    connections_per_minute: Annotated[float, Field(gt=0)] | None = None
+    connections_per_minute: Above0 | None = None
     """New sessions of one credential, in any one minute."""
-    sessions: Annotated[int, Field(gt=0)] | None = None
+    sessions: Count | None = None
     """Open sessions of one credential at once."""
     adapts: tuple[Literal["connections_per_minute", "sessions"], ...] = ()
     """Which of these two the vendor itself raises and lowers as they are used: counted across a fleet, and never enforced there."""
-    rate_ratio: float | None = Field(default=None, gt=0)
-    lead_seconds: Annotated[float, Field(gt=0)] | None = None
+    rate_ratio: Above0 | None = None
+    lead_seconds: Above0 | None = None
     """How far audio may be ahead of real time."""
     credit_seconds: Seconds | None = None
     """How much of a client's silence it may make up for at once."""
@@ -67,7 +67,7 @@ class Limits(Strict):
     idle_seconds: Seconds | None = None
     idle_query: str | None = None
     """The query key by which the client sets the idle time itself."""
-    keep_alive_seconds: Annotated[float, Field(gt=0)] | None = None
+    keep_alive_seconds: Above0 | None = None
     """How often the vendor wants a keep-alive, where it does not say after what time it gives up."""
     ready_seconds: Seconds | None = None
 

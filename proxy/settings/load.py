@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from proxy.core.policy import Mode
-from proxy.settings.document import Document, Keys, Place, read, scalar
+from proxy.settings.document import DEEPEST, Document, Keys, Place, read, scalar
 from proxy.settings.model import EVERY_ROUTE, MOST_LISTENERS, Admin, Metrics, Settings
 from proxy.settings.policies import contradictions, merged
 from proxy.settings.problems import ConfigError, Problem, instead, shown
@@ -133,8 +133,10 @@ def _lay_over(document: Document, env: Mapping[str, str], overrides: Overrides, 
     """The environment, then the flags, each value with its own place."""
     for name in sorted(env):
         if name.startswith(VARIABLE):
-            keys = tuple(_step(part) for part in name.removeprefix(VARIABLE).split("__"))
-            if not _set(document, keys, _variable(env[name]), Place("environment", name=name)):
+            keys = tuple(_step(part) for part in name.removeprefix(VARIABLE).split("__", DEEPEST))
+            if len(keys) > DEEPEST:
+                problems.append(Problem("environment", None, name[:500], f"nested deeper than {DEEPEST}"))
+            elif not _set(document, keys, _variable(env[name]), Place("environment", name=name)):
                 problems.append(Problem("environment", None, name, "names a place in a list that the file does not have"))
     for flag in ("metrics", "admin"):
         if (text := getattr(overrides, flag)) is not None:

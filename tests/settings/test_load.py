@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args, get_origin
 
 import pytest
 from cryptography import x509
@@ -11,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from proxy.core.policy import Policy
 from proxy.settings import ConfigError, Overrides, Settings, check, load, packaged
@@ -223,6 +226,7 @@ def test_a_variable_changes_one_place_of_what_an_alias_shares(folder: Path) -> N
         ("EARWITNESS__UPSTREAM_PROXY__URL", "x", "should be a URL, such as https://api.example.com"),
         ("EARWITNESS__LISTENERS__1__NAME", "x", "names a place in a list that the file does not have"),
         ("EARWITNESS__LISTENERS__NAME", "x", "names a place in a list that the file does not have"),
+        ("EARWITNESS__POLICY" + "__RULES" * 50, "x", "nested deeper than 50"),
     ],
 )
 def test_mistakes_in_the_environment(folder: Path, name: str, value: str, problem: str) -> None:
@@ -345,3 +349,32 @@ def test_no_more_listeners_than_can_be_compared(tmp_path: Path) -> None:
     file = tmp_path / "many.yaml"
     file.write_text("log: {level: info}\nlisteners:\n  - &one {vendor: deepgram}\n" + "  - *one\n" * 60_000)
     assert [str(problem) for problem in check(file)] == [f"{file}:2: listeners: more than 256 listeners"]
+
+
+def numbers(model: type[BaseModel], at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The ways to every number that a model has, but for those within lists (a listener's policy is of the file's kind)."""
+    for name, told in model.model_fields.items():
+        if get_origin(told.annotation) is tuple:
+            continue
+        kinds = (told.annotation, *get_args(told.annotation))
+        inner = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if inner:
+            yield from numbers(inner[0], (*at, name))
+        elif any("float" in str(kind) or "int" in str(kind) for kind in kinds):
+            yield (*at, name)
+
+
+NUMBERS = list(numbers(Settings))
+
+
+@pytest.mark.parametrize("at", NUMBERS, ids=".".join)
+def test_no_number_is_beyond_reckoning(tmp_path: Path, at: tuple[str, ...]) -> None:
+    file = tmp_path / "numbers.yaml"
+    for number in (".inf", "-.inf", ".nan", "1e308", "1e999", "9" * 300, "0x" + "f" * 200):
+        file.write_text("".join(f"{{{key}: " for key in at) + number + "}" * len(at))
+        problems = [str(problem) for problem in check(file)]
+        assert any(problem.startswith(f"{file}:1: {'.'.join(at)}: should be ") for problem in problems), (number, problems)
+
+
+def test_there_are_numbers() -> None:
+    assert {("timeouts", "dial"), ("policy", "rules", "chunk_duration", "min_seconds"), ("limits", "memory_bytes")} < set(NUMBERS)
