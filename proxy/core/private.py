@@ -10,7 +10,7 @@ Linear in the text and in the credentials, both of which are bounded.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from string import ascii_lowercase, ascii_uppercase
 from typing import Final
 from urllib.parse import quote
@@ -71,10 +71,9 @@ class Private:
                 return
 
 
-def private(headers: Mapping[str, str], query: Mapping[str, str], places: Iterable[str] = ()) -> Private:
-    """Of a request. `places` are further names of headers and query keys, in lower case."""
+def private(fields: Iterable[tuple[str, str]], places: Iterable[str] = ()) -> Private:
+    """Of a request: its headers and its query. `places` are further names of either, in lower case."""
     named = frozenset(places)
-    fields = [*headers.items(), *query.items()]
     return Private(value for name, value in fields if name.lower() in named or is_sensitive(name))
 
 

@@ -6,6 +6,7 @@ state. Nothing but this decides where a request may go.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import parse_qsl
@@ -25,16 +26,22 @@ QUERY_FIELDS: Final = 1000
 
 @dataclass(slots=True)
 class Request:
-    """The client's upgrade request, as far as a session looks at it. Header names in lower case, the first of several."""
+    """The client's upgrade request, as far as a session looks at it. Header names in lower case.
+
+    Of a name that stands several times the first counts; the others are `repeated`, for they may be credentials as well.
+    """
 
     path: str
     query: dict[str, str]
     headers: dict[str, str]
+    repeated: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def of(cls, raw_path: str, headers: dict[str, str]) -> Request:
+    def of(cls, raw_path: str, headers: dict[str, str], repeated: Iterable[tuple[str, str]] = ()) -> Request:
         path, _, query = raw_path.partition("?")
-        return cls(path, parse_query(query), headers)
+        pairs = parse_query(query)
+        first = dict(reversed(pairs))
+        return cls(path, first, headers, (*repeated, *((name, value) for name, value in pairs if first[name] != value)))
 
     def declared(self, where: Declared) -> str | None:
         if where.query is not None and where.query in self.query:
@@ -44,13 +51,12 @@ class Request:
         return where.default
 
 
-def parse_query(query: str) -> dict[str, str]:
-    """The first value of each key; nothing of a query with absurdly many fields."""
+def parse_query(query: str) -> list[tuple[str, str]]:
+    """Keys and values; nothing of a query with absurdly many fields."""
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=QUERY_FIELDS)
+        return parse_qsl(query, keep_blank_values=True, max_num_fields=QUERY_FIELDS)
     except ValueError:
-        return {}
-    return dict(reversed(pairs))
+        return []
 
 
 class CompiledEndpoint:
@@ -115,7 +121,7 @@ class Vendor:
             return Discretion(self._placeholders, Private())
         known = [one for spec in self.profile.endpoints.values() for one in spec.credentials]
         places = {name.lower() for one in known for name in (one.query, one.header) if name}
-        return Discretion(self._placeholders, private(request.headers, request.query, places))
+        return Discretion(self._placeholders, private((*request.headers.items(), *request.query.items(), *request.repeated), places))
 
     def route(self, raw_path: str, kind: Literal["websocket", "http"] = "websocket") -> Route | None:
         """The route of this kind with the longest prefix of whole segments; None without one, or where the path hides its way."""

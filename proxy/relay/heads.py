@@ -134,6 +134,14 @@ def lower(headers: RawHeaders) -> dict[str, str]:
     return found
 
 
+def repeated(headers: RawHeaders) -> list[tuple[str, str]]:
+    """What `lower` leaves out."""
+    headers = tuple(headers)
+    first = lower(headers)
+    return [(name, value) for name, value in ((name.decode("latin-1").lower(), _text(value)) for name, value in headers)
+            if value != first[name]]
+
+
 def _text(value: bytes) -> str:
     try:
         return value.decode()

@@ -38,7 +38,7 @@ from proxy.relay.forward import STALL_SECONDS, Forward
 from proxy.relay.gated import Room
 from proxy.relay.guard import Guard
 from proxy.relay.harmless import harmless
-from proxy.relay.heads import BadHeadError, lower, plain_head, request_head
+from proxy.relay.heads import BadHeadError, lower, plain_head, repeated, request_head
 from proxy.relay.sampler import Sampler
 from proxy.relay.takeover import is_plain, is_tunnel, is_upgrade, take_client
 from proxy.relay.turns import Turns
@@ -140,7 +140,7 @@ class Relay:
         """Counts an exchange that is over, and gives the verdict, if it failed."""
         vendor, status = door.vendor.name, forward.status
         self.ledger.http_request(door.name, vendor, "none" if status is None else f"{min(status // 100, 5)}xx")
-        asked = Request.of(request.raw_path, lower(request.raw_headers))
+        asked = Request.of(request.raw_path, lower(request.raw_headers), repeated(request.raw_headers))
         try:
             verdict = forward.exchange.verdict(asked)
         except Exception as error:
@@ -164,7 +164,7 @@ class Relay:
         return response(code)
 
     def _admit(self, door: Door, request: web.BaseRequest) -> web.StreamResponse:
-        asked = Request.of(request.raw_path, lower(request.raw_headers))
+        asked = Request.of(request.raw_path, lower(request.raw_headers), repeated(request.raw_headers))
         route = door.vendor.route(request.raw_path)
         endpoint = door.vendor.endpoints[route.endpoint] if route and route.endpoint else None
         tables = self.ledger.tables(door.name, door.vendor.name, endpoint.name if endpoint else UNKNOWN_ENDPOINT)

@@ -77,16 +77,23 @@ def test_a_route_never_leads_out_of_its_prefix(pieces: list[str]) -> None:
         assert posixpath.normpath(asked).startswith(route.path)
 
 
-def test_a_query_gives_the_first_of_several_values() -> None:
-    assert parse_query("a=1&b=&a=2&c=x%20y+z&d") == {"a": "1", "b": "", "c": "x y z", "d": ""}
-    assert parse_query("") == {}
-    assert parse_query("&".join(["a=1"] * (QUERY_FIELDS + 1))) == {}
-    assert parse_query("x=%ff") == {"x": "\ufffd"}
+def test_a_query_is_its_pairs() -> None:
+    assert parse_query("a=1&b=&a=2&c=x%20y+z&d") == [("a", "1"), ("b", ""), ("a", "2"), ("c", "x y z"), ("d", "")]
+    assert parse_query("") == []
+    assert parse_query("&".join(["a=1"] * (QUERY_FIELDS + 1))) == []
+    assert parse_query("x=%ff") == [("x", "\ufffd")]
 
 
 def test_a_request_is_its_path_query_and_headers() -> None:
     request = Request.of("/v1/listen?a=1?b", {"x": "y"})
     assert (request.path, request.query, request.headers) == ("/v1/listen", {"a": "1?b"}, {"x": "y"})
+    assert request.repeated == ()
+
+
+def test_of_several_values_the_first_counts_and_all_are_known() -> None:
+    request = Request.of("/v1/listen?a=1&b=2&a=1&a=3", {"x": "y"}, [("x", "z")])
+    assert (request.query, request.headers) == ({"a": "1", "b": "2"}, {"x": "y"})
+    assert request.repeated == (("x", "z"), ("a", "3"))
 
 
 @pytest.mark.parametrize(("where", "value"), [

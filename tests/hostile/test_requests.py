@@ -39,6 +39,16 @@ REFUSED: Final = {
     "two codings": posting(b"Transfer-Encoding: gzip, chunked", body=b"0\r\n\r\n"),
     "chunked, not last": posting(b"Transfer-Encoding: chunked, gzip", body=b"0\r\n\r\n"),
     "chunked twice": posting(b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"),
+    "chunked, and nothing after a comma": posting(b"Transfer-Encoding: chunked,", body=b"0\r\n\r\n"),
+    "nothing before a comma, and chunked": posting(b"Transfer-Encoding: ,chunked", body=b"0\r\n\r\n" + NEXT),
+    "a coding in quotes": posting(b'Transfer-Encoding: "chunked"', body=b"0\r\n\r\n" + NEXT),
+    "a coding with a parameter": posting(b"Transfer-Encoding: chunked;q=1", body=b"0\r\n\r\n" + NEXT),
+    "a coding of nothing": posting(b"Transfer-Encoding:", b"Content-Length: 3", body=b"abc" + NEXT),
+    "chunks of another age": posting(b"Transfer-Encoding: chunked", body=b"0\r\n\r\n" + NEXT).replace(b"HTTP/1.1", b"HTTP/1.0", 1),
+    "a blank after a chunk's size": posting(b"Transfer-Encoding: chunked", body=b"3 \r\nabc\r\n0\r\n\r\n"),
+    "an underscore in a chunk's size": posting(b"Transfer-Encoding: chunked", body=b"1_0\r\nabcdefghijklmnop\r\n0\r\n\r\n"),
+    "trailers without end": posting(b"Transfer-Encoding: chunked", body=b"3\r\nabc\r\n0\r\n" + b"X: y\r\n" * 5000),
+    "an endless trailer": posting(b"Transfer-Encoding: chunked", body=b"3\r\nabc\r\n0\r\nX: " + b"y" * 70_000),
     "a tab before it": posting(b"Transfer-Encoding: \x0bchunked", body=b"0\r\n\r\n"),
     "a blank before the colon": posting(b"Transfer-Encoding : chunked", body=b"0\r\n\r\n"),
     "a folded coding": posting(b"Transfer-Encoding:", b" chunked", body=b"0\r\n\r\n"),
@@ -54,6 +64,9 @@ REFUSED: Final = {
     "two returns": asking(b"/v1/x", b"X: a\r", b"Y: b"),
     "a zero in a value": asking(b"/v1/x", b"X: a\0b"),
     "a control character": asking(b"/v1/x", b"X: a\x01b"),
+    "a character that is rubbed out": asking(b"/v1/x", b"X: a\x7fb"),
+    "one in a subprotocol": request(b"/v1/listen", b"Sec-WebSocket-Protocol: token, key\x7f"),
+    "a line end in a subprotocol": request(b"/v1/listen", b"Sec-WebSocket-Protocol: token,\r key"),
     "a folded value": asking(b"/v1/x", b"X: a", b" b: c"),
     "a blank before the first name": b"GET /v1/x HTTP/1.1\r\n Host: a\r\n\r\n",
     "no colon": asking(b"/v1/x", b"X"),
@@ -67,6 +80,10 @@ REFUSED: Final = {
     "a blank in the target": asking(b"/v1/x y"),
     "bytes in the target": asking(b"/v1/\xff\xfe"),
     "a control character in the target": asking(b"/v1/\x01"),
+    "letters in the target that are no ASCII": asking("/v1/x?a=\u00fc".encode()),
+    "a line end in the path, escaped": asking(b"/v1/x%0d%0aX:%20y"),
+    "an upgrade to a path with a line end": request(b"/v1/listen/%0aX:y"),
+    "a method in lower case": asking(b"/v1/x", method=b"get"),
     "back slashes for a host": asking(b"http:\\\\evil.example/v1/x"),
     "no host in the target": asking(b"http:///v1/x"),
     "a version of another age": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
@@ -110,6 +127,10 @@ SEEN: Final = {
                  b"POST /v1/x HTTP/1.1\r\nHost: {}\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"),
     "extensions of chunks": (posting(b"Transfer-Encoding: chunked", body=b"3;a=b\r\nabc\r\n0;c\r\n\r\n"),
                              b"POST /v1/x HTTP/1.1\r\nHost: {}\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"),
+    "names that some servers read as others": (
+        posting(b"Transfer_Encoding: chunked", b"Content_Length: 0", b"Content-Length: 3", body=b"abc"),
+        b"POST /v1/x HTTP/1.1\r\nHost: {}\r\nTransfer_Encoding: chunked\r\nContent_Length: 0\r\nContent-Length: 3\r\n\r\nabc"),
+    "a line end in the query, escaped": (asking(b"/v1/x?a=%0d%0aX:%20y"), b"GET /v1/x?a=%0d%0aX:%20y HTTP/1.1\r\nHost: {}\r\n\r\n"),
     "an upgrade to something else": (asking(b"/v1/x", b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMA"),
                                      b"GET /v1/x HTTP/1.1\r\nHost: {}\r\n\r\n"),
     "an upgrade in a list": (asking(b"/v1/x", b"Connection: Upgrade", b"Upgrade: h2c, websocket", b"Sec-WebSocket-Key: " + KEY),
@@ -148,7 +169,8 @@ def test_what_the_vendor_sees_of_the_rest() -> None:
 
     async def listen(peer: Peer) -> None:
         head = await peer.head()
-        body = await peer.reader.readuntil(b"0\r\n\r\n") if b"chunked" in head else b""
+        body = await peer.reader.readuntil(b"0\r\n\r\n") if b"-Encoding: chunked" in head else b""
+        body += await peer.exactly(3) if b"\r\nContent-Length: 3" in head else b""
         await peer.send(ANSWER)
         got.append(head + body + await peer.rest())
 

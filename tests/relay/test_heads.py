@@ -13,6 +13,7 @@ from proxy.relay.heads import (
     plain_answer_head,
     plain_head,
     refusal_head,
+    repeated,
     request_head,
     switching_head,
     upgrades,
@@ -82,6 +83,7 @@ def test_a_refusal_ends_the_connection() -> None:
 def test_headers_for_looking_at() -> None:
     raw = [(b"X-A", b"1"), (b"x-a", b"2"), (b"dg-error", b"caf\xe9"), (b"y", "é".encode())]
     assert lower(raw) == {"x-a": "1", "dg-error": "café", "y": "é"}
+    assert repeated(raw) == [("x-a", "2")]
 
 
 @pytest.mark.parametrize(("status", "changed", "key", "expected"), [
