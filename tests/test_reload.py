@@ -13,7 +13,8 @@ import pytest
 
 from proxy.app import App
 from proxy.settings import Address, ConfigError, Overrides, Problem, Settings, load
-from proxy.settings.model import Admin, Correlation, Drain, Limits, Log, Timeouts, Tls
+from proxy.settings.model import Admin, Correlation, Drain, Limits, Log, Timeouts
+from proxy.settings.tls import Tls
 from tests.aio import LOOPS, run, tls_pair
 from tests.relay.peers import Rig, connect, frame, listening, relaying, request, settings
 from tests.relay.test_pages import ask

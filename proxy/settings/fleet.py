@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, model_validator
 
 from proxy.settings.section import Section
-from proxy.settings.values import CaFile, File, proves
+from proxy.settings.tls import UpstreamTls
+from proxy.settings.values import File
 
 LEAST_SECRET: Final = 16
 """Characters. What can be guessed can be tried against the hashes."""
@@ -50,23 +51,6 @@ class Secret(Section):
             return self.file.read_text("utf-8").removesuffix("\n").removesuffix("\r")
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"the file cannot be read: {(getattr(error, 'strerror', None) or 'not UTF-8').lower()}") from None
-
-
-class RedisTls(Section):
-    ca: CaFile | None = None
-    """PEM file of the CAs to trust instead of the system's."""
-    cert: File | None = None
-    """PEM file of a certificate that is shown to Redis,"""
-    key: File | None = None
-    """and of its private key; by default it is in the first."""
-
-    @model_validator(mode="after")
-    def _certificate_loads(self) -> Self:
-        if self.cert is not None:
-            proves(self.cert, self.key)
-        elif self.key is not None:
-            raise ValueError("a key without a cert")
-        return self
 
 
 def redis_url(text: str) -> str:
@@ -110,7 +94,7 @@ class Fleet(Section):
     username: Annotated[str, Field(min_length=1)] | None = None
     password: Secret | None = None
     """Where the password of Redis stands. A file is read again at each connection."""
-    tls: RedisTls = RedisTls()
+    tls: UpstreamTls = UpstreamTls()
     key: Secret | None = None
     """Where the secret stands under which credentials are hashed: the same for all of the fleet, 16 characters at least."""
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9:._-]{0,63}$")] = "earwitness"

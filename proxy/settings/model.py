@@ -6,8 +6,7 @@ business. Frozen, so that what was checked is what runs. A value of null stands 
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationInfo, model_validator
 
@@ -18,8 +17,9 @@ from proxy.settings.problems import instead, shown
 from proxy.settings.profiles import Catalogue
 from proxy.settings.section import Section
 from proxy.settings.seen import Seen, Sources
+from proxy.settings.tls import Tls, UpstreamTls
 from proxy.settings.upstreams import host_part
-from proxy.settings.values import Address, CaFile, File, Listen, Loopback, Networks, Origin, Prefix, Shown, origin, proves
+from proxy.settings.values import Address, File, Listen, Loopback, Networks, Origin, Prefix, Shown, origin
 
 Seconds = Annotated[float, Field(strict=True, allow_inf_nan=False, le=3600)]
 Count = Annotated[int, Field(strict=True, le=2**31)]
@@ -43,38 +43,6 @@ class Metrics(Section):
 class Admin(Section):
     listen: Loopback = Address("127.0.0.1", 9465)
     """Serves /sessions and takes POST /-/drain and POST /-/reload. Loopback always."""
-
-
-class Tls(Section):
-    """What a listener proves itself with. Without a certificate it speaks plain HTTP."""
-
-    cert: File | None = None
-    """PEM file: the certificate and what leads from it to its CA."""
-    key: File | None = None
-    """PEM file of the private key; by default it is in the first."""
-
-    @model_validator(mode="after")
-    def _certificate_loads(self) -> Self:
-        if self.cert is not None:
-            proves(self.cert, self.key)
-        elif self.key is not None:
-            raise ValueError("a key without a cert")
-        return self
-
-    @property
-    def files(self) -> list[Path]:
-        return [file for file in (self.cert, self.key) if file is not None]
-
-
-class UpstreamTls(Tls):
-    """How an https upstream is checked, and what is shown to it if it asks."""
-
-    ca: CaFile | None = None
-    """PEM file of the CAs to trust instead of the system's."""
-
-    @property
-    def files(self) -> list[Path]:
-        return super().files + ([self.ca] if self.ca is not None else [])
 
 
 class Allow(Section):

@@ -25,7 +25,8 @@ from proxy.app import App
 from proxy.core.report import Report
 from proxy.core.vendor import Vendor
 from proxy.core.verdict import Check, Owner
-from proxy.settings.model import Correlation, UpstreamTls
+from proxy.settings.model import Correlation
+from proxy.settings.tls import UpstreamTls
 from tests.aio import run, tls_pair
 from tests.relay.peers import SWITCHING, Rig, frame, proving, relaying, request, settings
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from proxy.settings.model import UpstreamTls
+from proxy.settings.tls import UpstreamTls
 from tests.aio import LOOPS, tls_pair
 from tests.relay.peers import proving
 

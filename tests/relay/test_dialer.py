@@ -16,7 +16,8 @@ import pytest
 from proxy.app import App, upstream_tls
 from proxy.core.verdict import Outcome, Owner
 from proxy.relay.dialer import Upstream
-from proxy.settings.model import Timeouts, UpstreamTls
+from proxy.settings.model import Timeouts
+from proxy.settings.tls import UpstreamTls
 from tests.aio import free_port, run, tls_pair
 from tests.relay.conftest import Pair
 from tests.relay.peers import (

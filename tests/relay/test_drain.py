@@ -11,7 +11,8 @@ import pytest
 
 from proxy.core.verdict import Owner, Side
 from proxy.relay import server, standin
-from proxy.settings.model import Drain, Tls
+from proxy.settings.model import Drain
+from proxy.settings.tls import Tls
 from tests.aio import run
 from tests.relay.conftest import Pair
 from tests.relay.peers import Peer, Rig, frame, request, rig

@@ -14,7 +14,7 @@ from proxy.core.verdict import Inspection, Side, Transport
 from proxy.relay import splice
 from proxy.relay.call import Call
 from proxy.relay.turns import Turns
-from proxy.settings.model import Tls
+from proxy.settings.tls import Tls
 from tests.aio import run
 from tests.relay.conftest import Pair
 from tests.relay.peers import Peer, Rig, frame, rig, until, until_still

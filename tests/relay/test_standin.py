@@ -13,7 +13,7 @@ from proxy.core import gate as core
 from proxy.core.policy import Action, Rule
 from proxy.core.verdict import Owner, Side
 from proxy.relay import sampler, standin
-from proxy.settings.model import Tls
+from proxy.settings.tls import Tls
 from tests.aio import run
 from tests.relay.conftest import Pair
 from tests.relay.peers import Peer, Rig, frame, request, until

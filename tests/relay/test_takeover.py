@@ -20,7 +20,8 @@ from proxy.relay.call import Door
 from proxy.relay.dialer import Answer, Dialer, Upstream
 from proxy.relay.relay import Handler, Relay
 from proxy.relay.takeover import Head
-from proxy.settings.model import Limits, Timeouts, Tls
+from proxy.settings.model import Limits, Timeouts
+from proxy.settings.tls import Tls
 from tests.aio import run
 from tests.relay.peers import SWITCHING, Peer, Rig, accept, answering, frame, listening, request, rig, until, until_still
 

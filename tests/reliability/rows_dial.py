@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from proxy.relay.dialer import Upstream
-from proxy.settings.model import Timeouts, UpstreamTls
+from proxy.settings.model import Timeouts
+from proxy.settings.tls import UpstreamTls
 from tests.aio import tls_pair
 from tests.relay.peers import ACCEPT, SWITCHING, Peer, answering, proving
 from tests.reliability.rows_ends import AUDIO, RESULT, talk

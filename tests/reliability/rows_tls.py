@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from proxy.settings.model import Tls
+from proxy.settings.tls import Tls
 from tests.relay.peers import SWITCHING, Peer, proving, request
 from tests.reliability.rows_dial import BARE, certificate, over_tls
 from tests.reliability.rows_ends import AUDIO, RESULT
