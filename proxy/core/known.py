@@ -159,7 +159,7 @@ class Known:
         if self.clock.odd:
             self.noticed(Noticed.ODD_BYTES, self.clock.last_at)
             self.clock.odd = False
-        self.form = AudioForm()
+        self.form = AudioForm(after=self.clock.chunks)
         self.streams += 1
         self.stopped_at = None
         self.claim.end_sent = False

@@ -25,6 +25,8 @@ SECOND: Final = 1.0
 class AudioForm:
     """Of one stream's audio: what was wrong with it, and when that was first seen; where each message is to be a file, how many were."""
 
+    after: int = 0
+    """Messages of audio in the streams before."""
     flaws: dict[str, float] = field(default_factory=dict)
     files: int = 0
     """Messages that were nothing but a whole file of what was declared, under the plainest of headers."""

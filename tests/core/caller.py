@@ -196,10 +196,13 @@ class Avatar(Call):
         samples = (sample or TONE[2]) * round(self.rate * seconds)
         return frame(BINARY, field(1, 3) + field(4, field(1, b"r-1") + field(3, samples)), masked=True)
 
-    def fails(self, code: int, message: str, close: int) -> Report:
-        """ServerError, then a close."""
+    def complains(self, code: int, message: str) -> Self:
+        """ServerError."""
         self.play.vendor(frame(BINARY, field(1, 4) + field(5, field(3, code) + field(4, message.encode()))))
-        return self.closed(close)
+        return self
+
+    def fails(self, code: int, message: str, close: int) -> Report:
+        return self.complains(code, message).closed(close)
 
 
 class Speaker(Call):

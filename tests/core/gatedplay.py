@@ -16,13 +16,13 @@ from .playbook import Play
 
 
 class GatedPlay(Play):
-    """`left` has when anything left the gate."""
+    """`left` has when audio left the gate, and how many seconds of it."""
 
     def __init__(self, path: str, headers: Mapping[str, str], vendor: Vendor, policy: Policy) -> None:
         super().__init__(path, headers, vendor)
         gate = gate_for(policy, self._session.spec, self._session.request, None)
         assert gate is not None
-        self.gate, self.left = gate, list[float]()
+        self.gate, self.left = gate, list[tuple[float, float]]()
         self._session.gated(gate)
 
     def wait(self, seconds: float) -> Self:
@@ -40,5 +40,7 @@ class GatedPlay(Play):
 
     def _goes(self, out: bytes) -> None:
         if out:
-            self.left.append(self.now)
+            before = self.session.audio.read
             super().client(out)
+            if (seconds := self.session.audio.read - before) > 0:
+                self.left.append((self.now, seconds))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.core.checks.finding import CANNOT_TELL, NO, YES, Case, Finding, found
+from proxy.core.checks.finding import CANNOT_TELL, NO, NO_AUDIO, YES, Case, Finding, found
 from proxy.core.tally import AUDIO
 from proxy.core.verdict import Check, Noticed, Owner
 
@@ -74,6 +74,8 @@ def audio_decodable(case: Case) -> Finding:
     if flaws:
         hint = f"What was sent shows it: {'; '.join(flaws)}."
         return found(Check.AUDIO_DECODABLE, YES, "flaws", stage="read", measured=len(flaws), hint=hint)
+    if case.then.clock.chunks == form.after and case.whole:
+        return found(Check.AUDIO_DECODABLE, CANNOT_TELL, "flaws", stage="read", measured=0, owner=Owner.UNKNOWN, hint=NO_AUDIO)
     if form.files and not form.others and case.whole:
         if any(word in case.says for word in (" header ", " format ")):
             return found(Check.AUDIO_DECODABLE, NO, "flaws", stage="read", measured=0, owner=Owner.VENDOR, hint=HEADED)

@@ -6,7 +6,7 @@ import pytest
 
 from proxy.core.checks.forms import audio_decodable, message_shape
 from proxy.core.verdict import Inspection, Noticed, Owner, Side
-from tests.core.caller import Speaker, nextevi, wav_header
+from tests.core.caller import Call, Speaker, nextevi, wav_header
 from tests.core.playbook import BINARY, frame
 
 from .cases import call, case
@@ -103,11 +103,15 @@ def test_plain_files_contradict_whoever_finds_no_header_in_them() -> None:
         assert (got.agrees, got.owner) == (agrees, owner)
 
 
-@pytest.mark.parametrize("spoil", ["no audio", "another size", "more behind", "not all seen"])
+@pytest.mark.parametrize("one", [call(), Speaker().begins(), Speaker().begins().talk(1).begins()])
+def test_where_no_audio_came_nobody_is_blamed_for_its_form(one: Call) -> None:
+    got = audio_decodable(case(one, "BAD_HEADER"))
+    assert (got.agrees, got.owner) == ("cannot_tell", Owner.UNKNOWN)
+
+
+@pytest.mark.parametrize("spoil", ["another size", "more behind", "not all seen"])
 def test_files_that_are_not_plain_contradict_nobody(spoil: str) -> None:
-    one = Speaker().begins()
-    if spoil != "no audio":
-        one.talk(1)
+    one = Speaker().begins().talk(1)
     if spoil == "another size":
         one.header = wav_header(16000, 0xFFFFFFFF - 36)  # as a stream has it, of which nobody knows the end
         one.talk(0.1)
