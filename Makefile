@@ -27,7 +27,7 @@ lint: setup  ## ruff and mypy
 compiled: setup $(COMPILED)/.built  ## the tests of what a wheel has compiled (setup.py), on the compiled modules
 	PYTHONPATH=$(COMPILED) .venv/bin/earwitness --version | grep -F '(compiled)'
 	.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile -o pythonpath='$(COMPILED) .' -m 'not interpreted' \
-	    tests/core tests/relay/test_splice.py tests/relay/test_gated.py tests/e2e/test_transparency.py
+	    tests/core tests/relay/test_splice.py tests/relay/test_fairness.py tests/relay/test_gated.py tests/e2e/test_transparency.py
 
 # Of each property as many examples as there are seconds, which takes about as long: 83 s for 60, with two workers.
 fuzz: .venv/.for-fuzz  ## the property tests alone, deeper, then any bytes for each part, guided by coverage (FUZZ_SECONDS=600, for either)
@@ -62,11 +62,11 @@ image: setup  ## the container image, built and run as a release is but on a bas
 manifests: setup  ## every object for Kubernetes, rendered and checked against the API's schemas
 	@.venv/bin/python -m tests.deploy.manifests
 
-greedy: setup  ## what one greedy peer takes of memory and of the other calls' time, in a table
+greedy: setup $(COMPILED)/.built  ## what one greedy peer takes of memory and of the other calls' time, in a table
 	.venv/bin/python -m tests.reliability.greedy
 	.venv/bin/python -m tests.reliability.page > RELIABILITY.md
 
-overload: setup  ## more than a process can carry, beside other relays, in a table (needs root)
+overload: setup $(COMPILED)/.built  ## more than a process can carry, beside other relays, in a table (needs root)
 	tests/bench/setup
 	.venv/bin/python -m tests.reliability.overload
 	.venv/bin/python -m tests.reliability.page > RELIABILITY.md

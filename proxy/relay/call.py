@@ -285,7 +285,7 @@ class Call:
             splice.fail()
         client.write(switching_head(answer.reason, answer.headers))
         splice.start(bytes(self._waiting.early), taken.early)
-        if self._waiting.held and not splice.client.reading_held:
+        if self._waiting.held and not (splice.client.reading_held or splice.client.resting):
             client.resume_reading()
         del self._waiting
 
