@@ -11,7 +11,6 @@ import logging
 import resource
 import signal
 import ssl
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -290,19 +289,6 @@ def listener_tls(listener: Listener) -> ssl.SSLContext | None:
     context.load_cert_chain(listener.tls.cert, listener.tls.key)
     context.set_alpn_protocols(["http/1.1"])
     return context
-
-
-def run_on(loop: str) -> Callable[[], asyncio.AbstractEventLoop]:
-    """The factory of the event loop by name; `auto` takes uvloop where it is installed."""
-    if loop in ("auto", "uvloop") and sys.platform != "win32":
-        try:
-            import uvloop
-        except ImportError:
-            if loop == "uvloop":
-                raise
-        else:
-            return uvloop.new_event_loop
-    return asyncio.new_event_loop
 
 
 async def serve(settings: Settings, reread: Callable[[], Settings]) -> None:

@@ -59,7 +59,7 @@ async def _serve(settings: Settings, read: Callable[[], Settings]) -> None:
 
 
 def _on(loop: str, main: Coroutine[object, object, None]) -> None:
-    from proxy.app import run_on
+    from proxy.relay.loops import run_on
 
     with asyncio.Runner(loop_factory=run_on(loop)) as runner:
         runner.run(main)

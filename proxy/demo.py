@@ -22,11 +22,12 @@ from typing import Any, Final, Self
 
 import orjson
 
-from proxy.app import App, run_on, running
+from proxy.app import App, running
 from proxy.core.report import Report
 from proxy.core.session import NOTABLE_LAG
 from proxy.core.verdict import Owner
 from proxy.prometheus import judging
+from proxy.relay.loops import run_on
 from proxy.settings import load
 from proxy.simulators import SIMULATORS, Simulator
 from proxy.simulators.caller import call

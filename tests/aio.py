@@ -7,17 +7,18 @@ import datetime
 import ipaddress
 import os
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from proxy.relay.loops import run_on
 
 T = TypeVar("T")
 
@@ -25,10 +26,7 @@ LOOPS: Final = ["asyncio", "uvloop"]
 TIMEOUT_SECONDS: Final = 20.0
 """The longest that one coroutine of a test may take. Below the per-test limit, so that it is told which await hung."""
 
-_FACTORIES: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
-    "asyncio": asyncio.new_event_loop,
-    "uvloop": uvloop.new_event_loop,
-}
+_FACTORIES: Final = {name: run_on(name) for name in LOOPS}
 _FIRST_PORT: Final = 20_000
 _PORT_COUNT: Final = 12_000
 _PORTS: Final = (_FIRST_PORT + (os.getpid() * 97 + number) % _PORT_COUNT for number in count())

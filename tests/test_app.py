@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.app import App, build, listener_tls, run_on, running, upstream_tls
+from proxy.app import App, build, listener_tls, running, upstream_tls
 from proxy.relay.server import BindError
 from proxy.settings import Overrides, Settings, load
 from tests.aio import LOOPS, run, tls_pair
@@ -120,17 +120,6 @@ def test_a_listener_takes_no_tls_of_yesterday(tmp_path: Path, loop: str) -> None
         server.close()
 
     run(main(), loop)
-
-
-def test_loops_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    import uvloop
-
-    assert run_on("uvloop") is run_on("auto") is uvloop.new_event_loop
-    assert run_on("asyncio") is asyncio.new_event_loop
-    monkeypatch.setitem(__import__("sys").modules, "uvloop", None)
-    assert run_on("auto") is asyncio.new_event_loop
-    with pytest.raises(ImportError):
-        run_on("uvloop")
 
 
 def test_the_version_is_the_distribution_s(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -318,7 +318,9 @@ class Wire:
         return Taken(transport, early)
 
     def close(self) -> None:
-        """Gives the connection up."""
+        """Gives the connection up; at once where more would come, since TLS's goodbye waits for the vendor's, which is behind that."""
+        if self._protocol._payload is not None and not self._protocol._payload.is_eof():
+            self._protocol.abort()
         self._connection.close()
 
 

@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from proxy.app import run_on
 from proxy.core.fleet import Book, Terms
 from proxy.core.policy import Rule
 from proxy.fleet.fleet import Fleet
 from proxy.fleet.store import Store, UnreachableError
+from proxy.relay.loops import run_on
 from tests.e2e.process import Process
 from tests.fleet.server import RedisServer, redis_server
 from tests.relay.peers import accept, connect, listening, request
