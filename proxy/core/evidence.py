@@ -10,14 +10,12 @@ Nothing here opens a socket: the relay reads TCP_INFO and hands in samples.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from proxy.core.tally import AudioSeconds
 
 
-@dataclass(frozen=True, slots=True)
-class TcpSample:
+class TcpSample(NamedTuple):
     """One reading of the vendor socket's TCP_INFO (tcp(7), linux/tcp.h). Byte counts are since the connection began."""
 
     acked: int
@@ -105,10 +103,12 @@ class Delivery:
             return
         if self._mark_audio > self._audio.delivered:
             self._audio.delivered, self.delivered_at = self._mark_audio, now
-        if in_time and self._mark_latest is not None:
-            before, self.proven = self.proven, self._mark_latest
-            self.proven_at = Latest(*(
-                now if new != old else seen for new, old, seen in zip(self.proven, before, self.proven_at, strict=True)))
+        if in_time and self._mark_latest is not None and self._mark_latest != self.proven:
+            old, new, seen = self.proven, self._mark_latest, self.proven_at
+            self.proven = new
+            self.proven_at = Latest(now if new.audio_at != old.audio_at else seen.audio_at,
+                                    now if new.message_at != old.message_at else seen.message_at,
+                                    now if new.kept_alive_at != old.kept_alive_at else seen.kept_alive_at)
         self._mark_end = None
 
     def stuck(self, at: float, seconds: float) -> bool:

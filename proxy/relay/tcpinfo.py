@@ -14,6 +14,8 @@ from typing import Final
 from proxy.core.evidence import TcpSample
 
 _SIZE: Final = 232
+_FIELDS: Final = struct.Struct("=B23xI40xI48xQ16xI52xQQ12xI").unpack
+"""tcpi_state, unacked, rtt, bytes_acked, notsent_bytes, bytes_sent, bytes_retrans, snd_wnd."""
 _TCP_INFO: Final = getattr(socket, "TCP_INFO", 11)
 LEFT: Final = frozenset({7, 8, 9, 11})
 """CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING: the peer sent FIN or RST."""
@@ -29,16 +31,11 @@ def state_of(transport: asyncio.BaseTransport) -> int | None:
 def sample(transport: asyncio.BaseTransport) -> TcpSample | None:
     """One reading. Works on both loops, through their stand-ins for sockets."""
     raw = _read(transport, _SIZE)
-    if raw is None or len(raw) < _SIZE:
+    if raw is None or len(raw) != _SIZE:
         return None
-    (unacked,) = struct.unpack_from("I", raw, 24)
-    (rtt,) = struct.unpack_from("I", raw, 68)
-    (acked,) = struct.unpack_from("Q", raw, 120)
-    (unsent,) = struct.unpack_from("I", raw, 144)
-    sent, again = struct.unpack_from("QQ", raw, 200)
-    (window,) = struct.unpack_from("I", raw, 228)
+    state, unacked, rtt, acked, unsent, sent, again, window = _FIELDS(raw)
     # The SYN counts as one acknowledged byte.
-    return TcpSample(max(acked - 1, 0), sent - again + unsent, unacked, unsent, window, rtt / 1e6, raw[0] in LEFT)
+    return TcpSample(max(acked - 1, 0), sent - again + unsent, unacked, unsent, window, rtt / 1e6, state in LEFT)
 
 
 def _read(transport: asyncio.BaseTransport, size: int) -> bytes | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
@@ -35,7 +34,7 @@ class Link:
     def sample(self, acked: int | None = None, buffered: int = 0, **more: Any) -> None:
         self.now += 1.0
         self.acked = self.queued if acked is None else acked
-        self.delivery.sample(replace(TCP, acked=self.acked, queued=self.queued, **more), buffered, self.now, self.latest)
+        self.delivery.sample(TCP._replace(acked=self.acked, queued=self.queued, **more), buffered, self.now, self.latest)
 
     @property
     def stages(self) -> tuple[float, float, float]:
@@ -160,7 +159,7 @@ class Truth:
         elif what == "ack all":
             self.acked = self.queued
         else:
-            self.delivery.sample(replace(TCP, acked=self.acked, queued=self.queued), self.handed - self.queued, 1.0)
+            self.delivery.sample(TCP._replace(acked=self.acked, queued=self.queued), self.handed - self.queued, 1.0)
 
     def arrived(self, upto: int) -> float:
         return sum(seconds for end, seconds in self.messages if end <= upto)
@@ -200,8 +199,8 @@ def test_what_is_acknowledged_after_the_vendor_judged_proves_nothing_of_what_it_
     audio = AudioSeconds()
     delivery = Delivery(audio)
     audio.read = 1.0
-    delivery.sample(replace(TCP, acked=500, queued=3700), 0, 1.0, Latest(0.9, 0.9, None))
-    delivery.sample(replace(TCP, acked=3700, queued=3700), 0, 2.0, None)
+    delivery.sample(TCP._replace(acked=500, queued=3700), 0, 1.0, Latest(0.9, 0.9, None))
+    delivery.sample(TCP._replace(acked=3700, queued=3700), 0, 2.0, None)
     assert (audio.delivered, delivery.proven) == (1.0, Latest())
 
 
