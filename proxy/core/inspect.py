@@ -304,22 +304,24 @@ def inspector(messages: Messages) -> Inspector:
 class Passing:
     """Knows interim results by their bytes, where a vendor sends more of them than anybody needs to look at.
 
-    Inside a JSON string every quote is escaped, so that `"type":` is a key wherever it stands. A message in which that key
-    stands exactly once, with a result's name for a value, and the key that says whether it is final exactly once, with
-    another value, is an interim result. What cannot be told so (odd spacing, nested types) is no matter: it is parsed.
+    Inside a JSON string every quote is escaped, so that `"type":` is a key wherever it stands. A message which that key begins,
+    or in which it stands exactly once, with a result's name for a value, and the key that says whether it is final exactly once,
+    with another value, is an interim result. What cannot be told so (odd spacing, nested types) is no matter: it is parsed.
+    That an object has one key twice is not reckoned with; what such a thing means, JSON leaves open (RFC 8259 section 4).
     """
 
-    __slots__ = ("_key", "_results")
+    __slots__ = ("_begins", "_key", "_results")
 
     def __init__(self, type_path: str, kinds: Iterable[Kind]) -> None:
         self._key = _last_key(type_path)
+        self._begins = b"{" + self._key if "." not in type_path else b"."  # as most messages do: the rest need not be searched for it
         self._results = [
             (orjson.dumps(kind.name), _last_key(final.path), orjson.dumps(final.equals))
             for kind in kinds if kind.role == "result" and (final := kind.message.final) is not None
         ]
 
     def is_passing(self, data: bytes) -> bool:
-        at = _value_of(data, self._key)
+        at = _value_after(data, len(self._begins)) if data.startswith(self._begins) else _value_of(data, self._key)
         if at < 0:
             return False
         for name, final_key, final in self._results:
@@ -334,13 +336,14 @@ def _last_key(path: str) -> bytes:
 
 
 def _value_of(data: bytes, key: bytes) -> int:
-    """Where the value of a key begins that stands just once, with at most one space; -1 where that is not so."""
+    """Where the value of a key begins that stands just once; -1 where that is not so."""
     at = data.find(key)
-    if at < 0 or data.find(key, at + 1) >= 0:
+    return -1 if at < 0 or data.find(key, at + 1) >= 0 else _value_after(data, at + len(key))
+
+
+def _value_after(data: bytes, at: int) -> int:
+    """Where the value begins of a key that ends here, with at most one space; -1 where that is not so."""
+    if data[at : at + 1] != b":":
         return -1
-    at += len(key) + 1
-    if data[at - 1 : at] != b":":
-        return -1
-    if data[at : at + 1] == b" ":
-        at += 1
+    at += 2 if data[at + 1 : at + 2] == b" " else 1
     return at if data[at : at + 1] not in _SPACES else -1

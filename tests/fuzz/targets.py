@@ -118,7 +118,7 @@ def json(data: bytes) -> None:
     for one in _JSON:
         found = one.read(data)
         _looked_into(found)
-        if one.is_passing(data) and found is not None:
+        if one.is_passing(data) and found is not None and data.count(b'"type"') == 1:  # or an object may have it twice
             kind, held = found
             assert kind.role == "result"
             assert kind.final is None or not kind.final(held)
