@@ -26,7 +26,7 @@ MAY_IMPORT: Final = {
     "simulators": {"core.audio"},
     "app": {"core", "settings", "telemetry", "fleet", "relay", "simulators"},
     "prometheus": set[str](),
-    "demo": {"core", "settings", "telemetry", "simulators", "app", "prometheus"},
+    "demo": {"core", "settings", "telemetry", "relay", "simulators", "app", "prometheus"},
     "commands": {"core", "settings", "telemetry", "relay", "simulators", "app", "demo", "prometheus"},
     "cli": {"simulators", "app", "commands"},
 }
