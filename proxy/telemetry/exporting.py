@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -31,12 +31,12 @@ _SILENT: Final = logging.CRITICAL + 1
 
 
 class Counting(SpanExporter):
-    """Passes batches on, and counts them: `taken` from the queue, `lost` on the way."""
+    """Passes batches on, and counts them: `taken` from the queue, `lost` on the way, `settled` whether lost or not."""
 
     def __init__(self, inner: SpanExporter) -> None:
         self._inner = inner
-        self._failing = False
-        self.taken = self.lost = 0
+        self._failing = self._left = False
+        self.taken = self.lost = self.settled = 0
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         self.taken += len(spans)
@@ -46,10 +46,16 @@ class Counting(SpanExporter):
         failed = result is not SpanExportResult.SUCCESS
         if failed:
             self.lost += len(spans)
-        if failed != self._failing:
+        self.settled += len(spans)
+        if failed != self._failing and not self._left:
             self._failing = failed
             log.state("traces_lost" if failed else "traces_back", logging.WARNING if failed else logging.INFO, count=self.lost)
         return result
+
+    def leave(self) -> None:
+        """The process ends: what is still on its way is counted by others, and the log may be closed before it fails."""
+        self._left = True
+        self._inner.shutdown()
 
     def shutdown(self) -> None:
         self._inner.shutdown()
@@ -74,6 +80,14 @@ class Bounded(SpanProcessor):
     def dropped(self) -> int:
         return self._refused + self._exporter.lost
 
+    @property
+    def unsettled(self) -> int:
+        """Spans that wait or are on their way."""
+        return self._given - self._exporter.settled
+
+    def leave(self) -> None:
+        self._exporter.leave()
+
     def on_end(self, span: ReadableSpan) -> None:
         if self.waiting >= self._most:
             self._refused += 1
@@ -90,7 +104,7 @@ def _console() -> SpanExporter:
     return ConsoleSpanExporter(out=sys.stderr, formatter=lambda span: span.to_json(indent=None) + "\n")
 
 
-EXPORTERS: Final[Mapping[str, Callable[[], SpanExporter]]] = {"otlp": OTLPSpanExporter, "console": _console}
+EXPORTERS: Final[dict[str, Callable[[], SpanExporter]]] = {"otlp": OTLPSpanExporter, "console": _console}
 
 
 class Exported(Spans):
@@ -98,10 +112,9 @@ class Exported(Spans):
 
     def __init__(self, version: str, exporters: Collection[str] = ("otlp",)) -> None:
         _let_speak(logging.WARNING)
-        self._exporters = [EXPORTERS[name]() for name in sorted(exporters)]
         self._provider = TracerProvider(resource=_resource(version), shutdown_on_exit=False)
         size = int(os.environ.get("OTEL_BSP_MAX_QUEUE_SIZE") or QUEUE_SPANS)
-        self._queues = [Bounded(Counting(exporter), size) for exporter in self._exporters]
+        self._queues = [Bounded(Counting(EXPORTERS[name]()), size) for name in sorted(exporters)]
         for queue in self._queues:
             self._provider.add_span_processor(queue)
         _let_speak(_SILENT)
@@ -121,9 +134,10 @@ class Exported(Spans):
             async with asyncio.timeout(FLUSH_SECONDS):
                 await done.wait()
         except TimeoutError:
-            for exporter in self._exporters:
-                exporter.shutdown()
-            log.state("traces_lost", logging.WARNING, count=self.dropped + sum(queue.waiting for queue in self._queues))
+            lost = self.dropped + sum(queue.unsettled for queue in self._queues)
+            for queue in self._queues:
+                queue.leave()
+            log.state("traces_lost", logging.WARNING, count=lost)
 
 
 def _let_speak(level: int) -> None:

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-from proxy.telemetry.exporting import FLUSH_SECONDS, Bounded, Counting, Exported
+from proxy.telemetry.exporting import EXPORTERS, FLUSH_SECONDS, Bounded, Counting, Exported
 from tests.aio import run
 from tests.otlp import collector
 
@@ -88,6 +88,26 @@ def test_an_exit_does_not_wait_for_a_collector_that_is_gone(monkeypatch: pytest.
     assert {record.msg for record in caplog.records} <= {"traces_lost"}, "the exporter complains by itself"
     assert "S3CR3T" not in caplog.text
     assert "traces_lost" in caplog.text
+
+
+def test_what_is_on_its_way_at_an_exit_is_counted_once_and_told_by_nobody_later(
+        monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    fake = Fake()
+    fake.answers.clear()
+    fake.result = SpanExportResult.FAILURE
+    monkeypatch.setitem(EXPORTERS, "console", lambda: fake)
+    monkeypatch.setattr("proxy.telemetry.exporting.FLUSH_SECONDS", 0.05)
+    exported = Exported("1.0", ["console"])
+    exported._tracer.start_span("x").end()
+    run(exported.close())
+    assert fake.busy.wait(10)
+    assert [(record.msg, vars(record)["fields"]) for record in caplog.records] == [("traces_lost", {"count": 1})]
+    ending = [thread for thread in threading.enumerate() if thread.name == "traces-end"]
+    fake.answers.set()
+    for thread in ending:
+        thread.join(10)
+    assert exported.dropped == 1
+    assert len(caplog.records) == 1, "the log may be closed by then"
 
 
 def test_the_variables_are_the_standard_ones(monkeypatch: pytest.MonkeyPatch) -> None:
