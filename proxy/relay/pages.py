@@ -3,7 +3,8 @@
     metrics:  GET /metrics   GET /-/healthy   GET /-/ready
     admin:    GET /sessions  POST /-/drain     POST /-/reload
 
-`/-/ready` says whether this process takes calls. It never asks a vendor: an outage there must not take the pod away.
+Owns how many connections these may hold. `/-/ready` says whether this process takes calls. It never asks a vendor: an outage there
+must not take the pod away.
 
 The admin pages are for this machine, and not for the web pages that a browser on it shows: they could send a POST here unseen, and
 by a name of theirs that leads to 127.0.0.1 even read what is answered.
@@ -20,13 +21,32 @@ from typing import Final
 
 import orjson
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 
+from proxy.relay.answers import response
 from proxy.relay.relay import Handler, Relay
+from proxy.relay.takeover import Head, HeadServer
 
 Page = Callable[[web.BaseRequest], web.Response | Awaitable[web.Response]]
 
 SLICE_SECONDS: Final = 0.001
 """After which a scrape lets calls run."""
+IDLE_SECONDS: Final = 75.0
+MOST_READERS: Final = 32
+"""Connections to a server at once."""
+
+
+class PageServer(HeadServer):
+    """One connection too many ends the oldest: nobody can keep the probes out by holding some, or use up the calls' descriptors."""
+
+    def __init__(self, handle: Handler, head: Head) -> None:
+        super().__init__(handle, response, head, IDLE_SECONDS, lambda: None)
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        held = [one.transport for one in self.connections if one.transport is not None and not one.transport.is_closing()]
+        if len(held) > MOST_READERS:
+            held[0].abort()
 
 
 def handler(pages: dict[tuple[str, str], Page], refused: Callable[[web.BaseRequest], bool] = lambda request: False) -> Handler:

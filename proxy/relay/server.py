@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from proxy.relay.acceptor import Acceptor, Clients, bind
-from proxy.relay.answers import response
-from proxy.relay.pages import Page, from_elsewhere, handler
+from proxy.relay.pages import Page, PageServer, from_elsewhere, handler
 from proxy.relay.relay import Handler, Relay
 from proxy.relay.takeover import Head, HeadServer
 
@@ -64,7 +63,7 @@ class Servers:
     async def pages(self, name: str, host: str, port: int, pages: dict[tuple[str, str], Page], *, private: bool = False) -> Bound:
         """Small pages, with aiohttp's own keep-alive; private ones are for this machine alone. Raises BindError."""
         handle = handler(pages, from_elsewhere) if private else handler(pages)
-        return await self._bind(name, host, port, HeadServer(handle, response, self.head, 75.0, lambda: None))
+        return await self._bind(name, host, port, PageServer(handle, self.head))
 
     async def _bind(self, name: str, host: str, port: int, heads: HeadServer, tls: ssl.SSLContext | None = None,
                     rejected: Callable[[str], None] = lambda reason: None, clients: Clients = None) -> Bound:

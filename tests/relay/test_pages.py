@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from proxy.relay.pages import MOST_READERS
 from tests.aio import run
 from tests.relay.peers import Peer, Rig, connect, rig
 
@@ -97,5 +98,24 @@ def test_what_is_no_http(loop: str) -> None:
                 await peer.send(b"nonsense\r\n\r\n")
                 assert (await peer.head()).split(b" ")[1] == b"400"
                 peer.close()
+
+    run(main(), loop)
+
+
+@pytest.mark.parametrize("page", ["metrics", "admin"])
+def test_one_reader_too_many_ends_the_oldest(loop: str, page: str) -> None:
+    """So that a probe is always let in, whoever else holds connections."""
+    async def main() -> None:
+        async with rig() as relay:
+            readers = [await connect(relay.port(page)) for _ in range(MOST_READERS)]
+            for number in range(3):
+                readers.append(await connect(relay.port(page)))
+                assert await readers[number].rest() == b""
+            last = readers[-1]
+            await last.send(b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert (await last.head()).startswith(b"HTTP/1.1 ")
+            assert not any(reader.reader.at_eof() for reader in readers[3:])
+            for reader in readers:
+                reader.close()
 
     run(main(), loop)

@@ -208,6 +208,15 @@ async def descriptors_run_out_before_a_head(one: Sidecar) -> None:
     await one.ends(client, vendor)
 
 
+@process_row("process", "connections to the page of metrics that send nothing, more than there are descriptors", client="101, all bytes",
+             around=few_descriptors)
+async def idle_connections_to_the_page(one: Sidecar) -> None:
+    idle = [await connect(one.ports["metrics"]) for _ in range(LIMIT)]
+    await many_calls(one)
+    for peer in idle:
+        peer.close()
+
+
 @process_row("process", "the collector of traces is gone", client="101, all bytes", around=no_collector)
 async def collector_gone(one: Sidecar) -> None:
     await many_calls(one)
