@@ -17,6 +17,8 @@ from typing import Any, Final
 
 BUFFER_BYTES: Final = 4 * (16 * 1024 + 64)
 """Of a TLS connection, each way, for what is enciphered: some records of the greatest size. Only what was used takes memory."""
+READ_BYTES: Final = 16 * 1024
+"""The block that is read into, before it is cut to what came: a whole record. The usual 256 KiB tear up the heap (4 KiB more a session)."""
 
 
 def run_on(loop: str) -> Callable[[], asyncio.AbstractEventLoop]:
@@ -33,8 +35,9 @@ def run_on(loop: str) -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 def _with_tls(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
-    import aiofastnet
+    import aiofastnet.constants
 
+    aiofastnet.constants.DATA_RECEIVED_MAX_SIZE = READ_BYTES
     connect, handle = loop.create_connection, loop.call_exception_handler
 
     async def start_tls(transport: Any, protocol: Any, context: Any, **options: Any) -> Any:
