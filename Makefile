@@ -62,8 +62,8 @@ image: setup  ## the container image, built and run as a release is but on a bas
 manifests: setup  ## every object for Kubernetes, rendered and checked against the API's schemas
 	@.venv/bin/python -m tests.deploy.manifests
 
-greedy: setup $(COMPILED)/.built  ## what one greedy peer takes of memory and of the other calls' time, in a table
-	.venv/bin/python -m tests.reliability.greedy
+greedy: setup $(COMPILED)/.built  ## what one greedy peer takes of memory and of the other calls' time, in a table (GREEDY=names)
+	.venv/bin/python -m tests.reliability.greedy $(GREEDY)
 	.venv/bin/python -m tests.reliability.page > RELIABILITY.md
 
 overload: setup $(COMPILED)/.built  ## more than a process can carry, beside other relays, in a table (needs root)

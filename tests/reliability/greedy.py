@@ -5,6 +5,8 @@ of their figures the median. The relay has a core of its own: what the greedy pe
 from the callers and their vendor, who in life share no machine with it. Usage:
 
     python -m tests.reliability.greedy [NAME...]
+
+With names only these are measured, and the others' rows stay if they are of the same day, machine and set-up.
 """
 
 from __future__ import annotations
@@ -127,20 +129,25 @@ def machine() -> str:
 
 def main(names: list[str]) -> None:
     os.sched_setaffinity(0, CORES[1:] or CORES)
-    lines = []
+    about = (f"`make greedy` on {machine()}: {CALLS} ordinary calls, and one greedy peer beside them in the same process of "
+             f"Earwitness (compiled, as a wheel is). The median of {ROUNDS} rounds; what counts begins when the peer begins. "
+             "Memory is the most that the process grew by, and what of that is left a second after the peer has gone. The relay has "
+             "a core of its own; callers, their vendor and, with what they leave, the greedy peer and its vendor share the other.")
+    rows = earlier(about)
     for name in names or list(GREEDS):
         rounds = []
         for _ in range(ROUNDS):
             with tempfile.TemporaryDirectory(prefix="earwitness-greedy-") as folder:
                 rounds.append(found(name, Path(folder)))
-        lines.append(line(GREEDS[name].what, rounds))
-        print(lines[-1], flush=True)
-    if not names:
-        about = (f"`make greedy` on {machine()}: {CALLS} ordinary calls, and one greedy peer beside them in the same process of "
-                 f"Earwitness (compiled, as a wheel is). The median of {ROUNDS} rounds; what counts begins when the peer begins. "
-                 "Memory is the most that the process grew by, and what of that is left a second after the peer has gone. The relay has "
-                 "a core of its own; callers, their vendor and, with what they leave, the greedy peer and its vendor share the other.")
-        kept("greedy", "greedy peers", [about, "", *HEAD, *lines])
+        rows[GREEDS[name].what] = line(GREEDS[name].what, rounds)
+        print(rows[GREEDS[name].what], flush=True)
+    kept("greedy", "greedy peers", [about, "", *HEAD, *(rows[greed.what] for greed in GREEDS.values() if greed.what in rows)])
+
+
+def earlier(about: str) -> dict[str, str]:
+    """The rows that were measured so already, by what they are about."""
+    lines: list[str] = json.loads(MEASURED.read_text()).get("greedy", {"lines": []})["lines"] if MEASURED.exists() else []
+    return {row.split(" | ")[0].removeprefix("| "): row for row in lines[4:]} if lines[:1] == [about] else {}
 
 
 if __name__ == "__main__":
