@@ -210,7 +210,8 @@ class FrameScanner:
         head = kept + data[at : at + 14 - len(kept)]
         need = 2
         if len(head) >= 2:
-            need += {126: 2, 127: 8}.get(head[1] & 0x7F, 0) + (4 if head[1] & 0x80 else 0)
+            second = head[1] & 0x7F
+            need += (0 if second < 126 else 2 if second == 126 else 8) + (4 if head[1] & 0x80 else 0)
         if len(head) < need:
             self._header = head
             return len(data)
@@ -233,7 +234,7 @@ class FrameScanner:
             self.is_lost = True
             self.sink.lost(reason)
             return
-        self._first, self._frame_length, self._left, self._captured = first, length, length, bytearray()
+        self._first, self._frame_length, self._left = first, length, length
         if opcode >= OP_CLOSE:
             self._want = length
             return
@@ -275,13 +276,16 @@ class FrameScanner:
         self._frames += 1
         self.traffic.frames[kind] += 1
         self.traffic.bytes[kind] += length
-        captured = unmask(bytes(self._captured), self._mask)
+        captured = b""
+        if self._captured:
+            captured, self._captured = unmask(bytes(self._captured), self._mask), bytearray()
         if opcode >= OP_CLOSE:
             self._done = opcode == OP_CLOSE
             self.sink.control(opcode, captured, now)
             return
         self._message_length += length
-        self._text += captured
+        if captured:
+            self._text += captured
         if self._first & FIN:
             self._message(now)
 
