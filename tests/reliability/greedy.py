@@ -39,6 +39,8 @@ SECONDS: Final = 10.5
 BEGINS: Final = 3.5
 BEFORE: Final = 2.0
 """Seconds before it begins that count: the calls have been opened by then."""
+CALM: Final = 1.0
+"""Milliseconds above which something else disturbed these: twice as much would prove nothing."""
 CORES: Final = sorted(os.sched_getaffinity(0))
 """The first is the relay's alone, where there are more."""
 
@@ -61,7 +63,8 @@ def line(what: str, rounds: list[Found]) -> str:
         *((found.before, found.during, found.relay, found.load) for found in rounds), strict=True))
     grown, left = max(found.grown for found in rounds), max(found.left for found in rounds)
     ratio = during / before
-    return (f"| {what} | {before:.2f} ms | {during:.2f} ms | {ratio:.1f}{'' if ratio <= 2 else ' MISSED'} "
+    bar = "not compared" if before > CALM else f"{ratio:.1f}{'' if ratio <= 2 else ' MISSED'}"
+    return (f"| {what} | {before:.2f} ms | {during:.2f} ms | {bar} "
             f"| {grown / 1024:.1f} MiB | {left / 1024:.1f} MiB | {100 * relay:.0f} % | {100 * load:.0f} % |")
 
 
@@ -132,7 +135,8 @@ def main(names: list[str]) -> None:
     about = (f"`make greedy` on {machine()}: {CALLS} ordinary calls, and one greedy peer beside them in the same process of "
              f"Earwitness (compiled, as a wheel is). The median of {ROUNDS} rounds; what counts begins when the peer begins. "
              "Memory is the most that the process grew by, and what of that is left a second after the peer has gone. The relay has "
-             "a core of its own; callers, their vendor and, with what they leave, the greedy peer and its vendor share the other.")
+             "a core of its own; callers, their vendor and, with what they leave, the greedy peer and its vendor share the other. "
+             "Rows can be of several runs of that day: where something else disturbed the machine they were measured again.")
     rows = earlier(about)
     for name in names or list(GREEDS):
         rounds = []
