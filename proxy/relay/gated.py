@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from proxy.core.gate import READ_BYTES, Gate
 from proxy.core.policy import Rule
 from proxy.core.verdict import Side, Transport
-from proxy.relay.splice import MUCH, Leg, Look, Splice
+from proxy.relay.splice import PART, Leg, Look, Splice
 
 HELD_BYTES: Final = 512 << 20
 """What all gates of the process may hold. Beyond it, no client is read of whom messages are held,"""
@@ -92,8 +92,8 @@ class GatedLeg(Leg):
         self._room.gates += 1
 
     def data_received(self, data: bytes) -> None:
-        if len(data) >= MUCH:
-            self.rest()
+        if len(data) >= PART:
+            self.brings(len(data))
         now = monotonic()
         out = self._feed(data, now)
         if out is data:

@@ -6,7 +6,7 @@ the kernel; nor do their TLS layers hand over what they hold for a reader that p
 what came before an RST until it is read, so `LastWords` stands between a transport and its protocol, and has it read out
 before the protocol hears of the end. What had not come by then, the vendor's kernel has thrown away; that, nobody can cure.
 
-Owns nothing but that order. Knows nothing of HTTP, nor whether the protocol is TLS's or the last one.
+Owns nothing but that order. Knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -15,30 +15,21 @@ import asyncio
 import os
 from typing import Any, Final
 
+from proxy.relay.loops import BUFFER_BYTES as TLS_BYTES
+from proxy.relay.loops import READ_BYTES as TLS_READS
+
 READ_BYTES: Final = 1 << 16
+ROUNDS: Final = TLS_BYTES // TLS_READS + 2
+"""How often a reader may pause again while it is given what TLS holds."""
 
 
-class LastWords(asyncio.Protocol):
-    """For the lowest transport; `top` is what the reader pauses: the same one, or that of TLS above it."""
+class _Between(asyncio.BaseProtocol):
+    """What is the same with and without TLS. Below it is the lowest transport, above it the protocol that this one had."""
 
-    def __init__(self, transport: asyncio.Transport, top: asyncio.Transport) -> None:
-        self._transport, self._top = transport, top
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
         self._protocol: Any = transport.get_protocol()
-        self._is_tls = transport is not top
         transport.set_protocol(self)
-
-    def data_received(self, data: bytes) -> None:
-        if not self._is_tls:
-            self._protocol.data_received(data)
-            return
-        while True:
-            buffer = self._protocol.get_buffer(len(data))
-            size = min(len(buffer), len(data))
-            buffer[:size] = data[:size]
-            self._protocol.buffer_updated(size)
-            data = data[size:]
-            if not data:
-                return
 
     def pause_writing(self) -> None:
         self._protocol.pause_writing()
@@ -67,9 +58,41 @@ class LastWords(asyncio.Protocol):
             return  # the end, told as an error
 
     def _last(self, data: bytes) -> None:
-        """A reader that paused gets it as well, with what TLS holds for it: not much, and nothing will follow."""
-        if self._is_tls:
-            self._top.resume_reading()
-            self.data_received(data)
-        elif data:
+        """A reader that paused gets it as well: not much, and nothing will follow."""
+        raise NotImplementedError
+
+
+class LastWords(_Between, asyncio.Protocol):
+    """For a transport without TLS."""
+
+    def data_received(self, data: bytes) -> None:
+        self._protocol.data_received(data)
+
+    def _last(self, data: bytes) -> None:
+        if data:
             self._protocol.data_received(data)
+
+
+class LastWordsUnderTls(_Between, asyncio.BufferedProtocol):
+    """For the transport beneath TLS, whose own transport `top` the reader pauses. What TLS holds for it is heard as well."""
+
+    def __init__(self, transport: asyncio.Transport, top: asyncio.Transport) -> None:
+        super().__init__(transport)
+        self._top = top
+
+    def get_buffer(self, sizehint: int) -> Any:
+        return self._protocol.get_buffer(sizehint)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._protocol.buffer_updated(nbytes)
+
+    def _last(self, data: bytes) -> None:
+        rounds = ROUNDS
+        while rounds:
+            self._top.resume_reading()
+            buffer = self._protocol.get_buffer(len(data))
+            size = min(len(buffer), len(data))
+            buffer[:size] = data[:size]
+            self._protocol.buffer_updated(size)
+            data = data[size:]
+            rounds -= not size

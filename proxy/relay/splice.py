@@ -37,8 +37,10 @@ FLUSH_SECONDS: Final = 10.0
 LOOK_SECONDS: Final = 0.05
 """How often it is looked at whether that has been written, where nothing else tells."""
 MUCH: Final = 64 << 10
-"""Bytes in one read: two seconds of speech in 16 bits at 16 kHz. uvloop would read a socket that has that much up to 32 times, 8 MiB,
+"""Bytes at once: two seconds of speech in 16 bits at 16 kHz. uvloop would read a socket that has that much up to 32 times, 8 MiB,
 before it looks at another one."""
+PART: Final = 16 << 10
+"""Bytes in one read that may be a part of it: TLS hands over a record at a time."""
 REST_SECONDS: Final = 0.004
 """For which a leg that has brought so much is not read. It may still bring 60 MB a second, and leaves most of a core to others."""
 _GIVEN_UP: Final = frozenset({errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
@@ -70,7 +72,8 @@ class Leg:
     The loops ask a protocol for its methods, not for its ancestry; a class that inherits from none of theirs can be compiled.
     """
 
-    __slots__ = ("_look", "_rest", "_splice", "_write", "ended", "eof", "other", "reading_held", "side", "told", "transport", "was_reset")
+    __slots__ = ("_brought", "_look", "_rest", "_since", "_splice", "_write", "ended", "eof", "other", "reading_held", "side", "told",
+                 "transport", "was_reset")
     __deletable__: ClassVar = ("transport",)  # asked for by the compiler
 
     def __init__(self, splice: Splice, side: Side, look: Look) -> None:
@@ -82,6 +85,7 @@ class Leg:
         self.eof = False  # the peer will send no more
         self.reading_held = False  # the other side takes no more
         self._rest: asyncio.TimerHandle | None = None  # not read until then: it has brought MUCH
+        self._brought, self._since = 0, 0.0  # in large parts, since when
         self.was_reset = False  # seen at its socket, while reading was held
         self.told = False  # its peer has got a close of ours, and time to leave: how the other side ends is nothing to it
 
@@ -139,8 +143,8 @@ class Leg:
             self._rest = None
 
     def data_received(self, data: bytes) -> None:
-        if len(data) >= MUCH:
-            self.rest()
+        if len(data) >= PART:
+            self.brings(len(data))
         self._write(data)
         try:
             self._look(data, monotonic())
@@ -167,9 +171,13 @@ class Leg:
     def resting(self) -> bool:
         return self._rest is not None
 
-    def rest(self) -> None:
-        """Is read on in a moment, unless something else holds it then."""
-        if not self.ended and self._rest is None:
+    def brings(self, size: int) -> None:
+        """A large part has come. A leg that brings MUCH of them at once is read on in a moment, unless something else holds it then."""
+        now = monotonic()
+        if now - self._since > REST_SECONDS:
+            self._brought, self._since = 0, now
+        self._brought += size
+        if self._brought >= MUCH and not self.ended and self._rest is None:
             self.transport.pause_reading()
             self._rest = asyncio.get_running_loop().call_later(REST_SECONDS, self._rested)
 

@@ -36,7 +36,7 @@ from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 from yarl import URL
 
 from proxy.relay.heads import origin_form
-from proxy.relay.lastwords import LastWords
+from proxy.relay.lastwords import LastWords, LastWordsUnderTls
 
 _SILENT: Final = logging.Logger("aiohttp.server", logging.CRITICAL + 1)
 """aiohttp logs malformed requests in full, keys included; nothing that it would say is wanted."""
@@ -369,13 +369,13 @@ class _Attentive(TCPConnector):
         transport, protocol = await super()._wrap_create_connection(*args, **kwargs)
         if ssl is not None:
             return await self._start_tls_connection(transport, kwargs["req"], kwargs["timeout"], kwargs["client_error"])
-        LastWords(transport, transport)
+        LastWords(transport)
         return transport, protocol
 
     async def _start_tls_connection(self, underlying_transport: asyncio.Transport, *args: Any, **kwargs: Any) -> Any:
         made = await super()._start_tls_connection(underlying_transport, *args, **kwargs)
         if underlying_transport.get_extra_info("sslcontext") is None:  # else it is TLS with a proxy, and has one beneath
-            LastWords(underlying_transport, cast(asyncio.Transport, made[0]))
+            LastWordsUnderTls(underlying_transport, cast(asyncio.Transport, made[0]))
         return made
 
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from proxy.relay.lastwords import READ_BYTES, LastWords
+from proxy.relay.lastwords import READ_BYTES, LastWords, LastWordsUnderTls
 from proxy.relay.tcpinfo import LEFT, state_of
 from tests.aio import run
 from tests.relay.peers import proving, until
@@ -56,7 +56,7 @@ async def connected(pair: Pair | None) -> AsyncIterator[tuple[Heard, asyncio.Tra
         top = await loop.start_tls(transport, heard, ssl.create_default_context(cafile=pair[0]), server_hostname="localhost")
         vendor = await shaking
     assert top is not None
-    LastWords(transport, top)
+    LastWords(transport) if top is transport else LastWordsUnderTls(transport, top)
     vendor.settimeout(10)
     try:
         yield heard, top, vendor
