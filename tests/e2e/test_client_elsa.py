@@ -68,7 +68,7 @@ FAULTS = [
     ("ClientIsNotActive", "operator", "Client with {user_id} is not active"),
     ("ClientDoesNotHaveAccess", "operator", "User {user_id} does not have access for this API"),
     ("ClientHasNoMoreMinutes", "operator", "User has no remaining minutes"),
-    ("InvalidAudioFormat", "client", "Only 16 kHz mono WAV, FLAC or OGG-Opus audio allowed"),
+    ("InvalidAudioFormat", "vendor", "Only 16 kHz mono WAV, FLAC or OGG-Opus audio allowed"),  # which is what the example client sends
     ("FailedToUseAudio", "unknown", "An unexpected error occurred while processing the audio"),
 ]
 
