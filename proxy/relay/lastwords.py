@@ -59,7 +59,6 @@ class _Between(asyncio.BaseProtocol):
 
     def _last(self, data: bytes) -> None:
         """A reader that paused gets it as well: not much, and nothing will follow."""
-        raise NotImplementedError
 
 
 class LastWords(_Between, asyncio.Protocol):
