@@ -51,9 +51,10 @@ class AudioClock:
     """The client's audio: one `add` for each message, a few additions each. Seconds stay 0 where they cannot be told."""
 
     __slots__ = (
-        "_block", "_bucket", "_busy_until", "_bytes_per_second", "_chunk", "_gap", "_last_length", "_marks", "_next_mark", "_pause",
-        "_rate", "_run_from", "_seconds", "_shortest", "_window_audio", "_window_start", "bytes_max", "chunk_max", "chunk_min", "chunks",
-        "first_at", "gap_max", "last_at", "lead_max", "lengths", "odd", "seconds", "stream_from",
+        "_block", "_bucket", "_busy_until", "_bytes_per_second", "_chunk", "_gap", "_gap_above", "_gap_bucket", "_gap_most",
+        "_last_length", "_marks", "_next_mark", "_pause", "_rate", "_run_from", "_seconds", "_shortest", "_window_audio",
+        "_window_start", "bytes_max", "chunk_max", "chunk_min", "chunks", "first_at", "gap_max", "last_at", "lead_max", "lengths",
+        "odd", "seconds", "stream_from",
     )
 
     def __init__(self, audio_format: AudioFormat, seconds: AudioSeconds, tables: Tables) -> None:
@@ -63,6 +64,7 @@ class AudioClock:
         self._last_length = -1
         self._seconds = 0.0  # of a message of that length
         self._bucket = 0  # and its place in the histogram
+        self._gap_bucket, self._gap_above, self._gap_most = 0, inf, inf  # where the last gap belonged, with all above and up to these
         self._pause = inf  # a gap longer than this is out of the stream's rhythm
         self._busy_until = 0.0
         self._next_mark = 0.0
@@ -95,7 +97,9 @@ class AudioClock:
         else:
             gap = now - self.last_at
             table = self._gap
-            table.counts[bisect_left(table.bounds, gap)] += 1
+            if not self._gap_above < gap <= self._gap_most:
+                self._find_gap(gap)
+            table.counts[self._gap_bucket] += 1
             table.total += gap
             if gap > self.gap_max:
                 self.gap_max = gap
@@ -120,6 +124,13 @@ class AudioClock:
         if self.seconds.read >= self._next_mark:
             self._marks.add(self.seconds.read, now)
             self._next_mark = self.seconds.read + MARK_SPACING
+
+    def _find_gap(self, gap: float) -> None:
+        """Its place in the histogram, and which gaps belong there as well."""
+        bounds = self._gap.bounds
+        self._gap_bucket = bucket = bisect_left(bounds, gap)
+        self._gap_above = bounds[bucket - 1] if bucket else -inf
+        self._gap_most = bounds[bucket] if bucket < len(bounds) else inf
 
     def add_all(self, length: int, times: list[float]) -> None:
         """Messages of one length, as they came one after the other."""

@@ -26,7 +26,7 @@ RSV: Final = 0x70
 OP_CONTINUATION, OP_TEXT, OP_BINARY, OP_CLOSE, OP_PING, OP_PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 WHOLE_TEXT: Final = FIN | OP_TEXT
 WHOLE_BINARY: Final = FIN | OP_BINARY
-WHOLE_CLOSE: Final = bytes([FIN | OP_CLOSE])
+WHOLE_CLOSE: Final = FIN | OP_CLOSE
 
 LARGEST_TEXT: Final = 256 * 1024
 LARGEST_CONTROL: Final = 125
@@ -46,6 +46,15 @@ GATHERED_BYTES: Final = 6144
 LARGER: Final = 1 << 64  # stands for a length that the short way does not read
 
 _TYPES: Final = {OP_CONTINUATION: CONTINUATION, OP_TEXT: TEXT, OP_BINARY: BINARY, OP_CLOSE: CLOSE, OP_PING: PING, OP_PONG: PONG}
+
+
+class Feed:
+    """What takes in the bytes of one direction, once they have crossed. This one does nothing with them."""
+
+    __slots__ = ()
+
+    def feed(self, data: bytes, now: float) -> None:
+        """Bytes in the order they crossed."""
 
 
 class Sink(Protocol):
@@ -76,7 +85,7 @@ def unmask(payload: bytes, mask: bytes) -> bytes:
     return (int.from_bytes(payload, "big") ^ int.from_bytes(key[:size], "big")).to_bytes(size, "big")
 
 
-class FrameScanner:
+class FrameScanner(Feed):
     """Scans one direction. `head` is how much of every tenth binary message is asked for, or of each where `sampled` is 1; also
     of those of up to `small` bytes, unless one is just like the one before.
 
@@ -300,7 +309,7 @@ class FrameScanner:
             self.sink.message(opcode, length, payload, compressed, now)
 
 
-class Gatherer:
+class Gatherer(Feed):
     """In front of a scanner: small chunks wait for each other, so that several of them warm the caches once.
 
     They wait in one buffer that is there for the whole session. To hold on to the chunks themselves would tear up the heap:
@@ -326,7 +335,7 @@ class Gatherer:
         self._buffer[start:end] = data
         self._end = end
         self._chunks.append((end, now))
-        if len(self._chunks) >= GATHERED or data.startswith(WHOLE_CLOSE):  # who answers an end must not be seen first
+        if len(self._chunks) >= GATHERED or (data and data[0] == WHOLE_CLOSE):  # who answers an end must not be seen first
             self.settle()
 
     def settle(self) -> None:

@@ -265,7 +265,7 @@ class Call:
         now = monotonic()
         keeper = self.guard.over(session, headers)
         leg = self.guard.leg(session, keeper)
-        splice = Splice(self, session.from_client.feed, session.from_vendor.feed, self._turns, leg)
+        splice = Splice(self, session.from_client, session.from_vendor, self._turns, leg)
         if session.inspection is Inspection.LOST:
             splice.blind()
         if keeper is not None:

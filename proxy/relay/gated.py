@@ -19,7 +19,8 @@ from typing import Final, Protocol
 from proxy.core.gate import READ_BYTES, Gate
 from proxy.core.policy import Rule
 from proxy.core.verdict import Side, Transport
-from proxy.relay.splice import PART, Leg, Look, Splice
+from proxy.core.wire import Feed
+from proxy.relay.splice import PART, Leg, Splice
 
 HELD_BYTES: Final = 512 << 20
 """What all gates of the process may hold. Beyond it, no client is read of whom messages are held,"""
@@ -70,7 +71,7 @@ class GatedLeg(Leg):
     __slots__ = ("_at", "_blocked", "_feed", "_finished", "_full", "_gate", "_goes", "_held", "_is_closed", "_keeper", "_known", "_lets_in",
                  "_muted", "_room", "_timer")
 
-    def __init__(self, splice: Splice, side: Side, look: Look, gate: Gate, keeper: Keeper, room: Room,
+    def __init__(self, splice: Splice, side: Side, look: Feed, gate: Gate, keeper: Keeper, room: Room,
                  is_closed: Callable[[], bool]) -> None:
         super().__init__(splice, side, look)
         self._gate, self._keeper, self._room, self._is_closed = gate, keeper, room, is_closed
@@ -99,7 +100,7 @@ class GatedLeg(Leg):
         if out is data:
             self._write(data)
             try:
-                self._look(data, now)
+                self._look.feed(data, now)
             except Exception:
                 self._splice.fail()
             return
@@ -117,7 +118,7 @@ class GatedLeg(Leg):
         if not out:
             return
         try:
-            self._look(out, now)
+            self._look.feed(out, now)
             out = self._keeper.leaving(out)
         except Exception:
             self._splice.fail()

@@ -16,8 +16,9 @@ from proxy.core.meter import Meter
 from proxy.core.policy import Policy, Rule, bounds
 from proxy.core.session import Session
 from proxy.core.verdict import Inspection, Side
+from proxy.core.wire import Feed
 from proxy.relay.gated import GatedLeg, Room
-from proxy.relay.splice import Leg, Look, Splice
+from proxy.relay.splice import Leg, Splice
 from proxy.relay.standin import StandIn
 
 
@@ -50,7 +51,7 @@ class Guard:
             session.gated(gate)
         return keeper
 
-    def leg(self, session: Session, keeper: StandIn | None) -> Callable[[Splice, Side, Look], Leg]:
+    def leg(self, session: Session, keeper: StandIn | None) -> Callable[[Splice, Side, Feed], Leg]:
         """How the client's leg is made."""
         if keeper is None or session.gate is None:
             return Leg

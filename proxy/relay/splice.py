@@ -28,6 +28,7 @@ from time import monotonic
 from typing import ClassVar, Final, Protocol, cast
 
 from proxy.core.verdict import Side, Transport
+from proxy.core.wire import Feed
 from proxy.relay.tcpinfo import LEFT, STATE_CLOSED, state_of
 from proxy.relay.turns import Turns
 
@@ -63,7 +64,8 @@ class Watch(Protocol):
         """Both legs are gone. Called once, last."""
 
 
-Look = Callable[[bytes, float], None]
+NOTHING: Final = Feed()
+"""How a blind leg looks at what crosses."""
 
 
 class Leg:
@@ -76,7 +78,7 @@ class Leg:
                  "transport", "was_reset")
     __deletable__: ClassVar = ("transport",)  # asked for by the compiler
 
-    def __init__(self, splice: Splice, side: Side, look: Look) -> None:
+    def __init__(self, splice: Splice, side: Side, look: Feed) -> None:
         self._splice = splice
         self._look = look
         self._write: Callable[[bytes], None] = _drop
@@ -110,7 +112,7 @@ class Leg:
         self._write = lambda data: write(passes(data))
 
     def blind(self) -> None:
-        self._look = _look_away
+        self._look = NOTHING
 
     def mute(self) -> None:
         """What comes in from now on goes nowhere, and nobody looks at it."""
@@ -119,13 +121,7 @@ class Leg:
 
     def afterwards(self, act: Callable[[], None]) -> None:
         """Acts each time that bytes have crossed and were looked at."""
-        look = self._look
-
-        def both(data: bytes, now: float) -> None:
-            look(data, now)
-            act()
-
-        self._look = both
+        self._look = _Then(self._look, act)
 
     def left(self, how: Transport, then: Callable[[Transport], None]) -> None:
         """The peer has left. Tells of it, then lets the other leg know."""
@@ -147,7 +143,7 @@ class Leg:
             self.brings(len(data))
         self._write(data)
         try:
-            self._look(data, monotonic())
+            self._look.feed(data, monotonic())
         except Exception:
             self._splice.fail()
 
@@ -206,8 +202,17 @@ def _drop(data: bytes) -> None:
     """How a leg writes whose other side is gone."""
 
 
-def _look_away(data: bytes, now: float) -> None:
-    """What a blind leg does with the bytes that cross."""
+class _Then(Feed):
+    """Acts each time that something was fed."""
+
+    __slots__ = ("_act", "_first")
+
+    def __init__(self, first: Feed, act: Callable[[], None]) -> None:
+        self._first, self._act = first, act
+
+    def feed(self, data: bytes, now: float) -> None:
+        self._first.feed(data, now)
+        self._act()
 
 
 class Splice:
@@ -215,8 +220,8 @@ class Splice:
 
     __slots__ = ("_done", "_timers", "_turns", "client", "vendor", "watch")
 
-    def __init__(self, watch: Watch, look_client: Look, look_vendor: Look, turns: Turns,
-                 client: Callable[[Splice, Side, Look], Leg] = Leg) -> None:
+    def __init__(self, watch: Watch, look_client: Feed, look_vendor: Feed, turns: Turns,
+                 client: Callable[[Splice, Side, Feed], Leg] = Leg) -> None:
         self.watch = watch
         self._turns = turns
         self.client = client(self, Side.CLIENT, look_client)

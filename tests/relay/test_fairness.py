@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from proxy.core.policy import Policy
 from proxy.core.verdict import Side, Transport
 from proxy.relay import splice
-from proxy.relay.splice import MUCH, Leg, Splice
+from proxy.relay.splice import MUCH, NOTHING, Leg, Splice
 from proxy.relay.turns import Turns
 from tests.aio import run
 from tests.relay.peers import frame
@@ -62,7 +62,7 @@ class Nobody:
 
 
 def joined() -> tuple[Splice, Line, Line]:
-    both = Splice(Nobody(), lambda data, now: None, lambda data, now: None, Turns())
+    both = Splice(Nobody(), NOTHING, NOTHING, Turns())
     client, vendor = Line(), Line()
     both.join(client, vendor)
     both.start(b"", b"")

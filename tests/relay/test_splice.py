@@ -310,7 +310,7 @@ class Full(asyncio.Transport):
 
 
 def test_a_pause_that_came_before_the_splice() -> None:
-    both = splice.Splice(Call.__new__(Call), lambda data, now: None, lambda data, now: None, Turns())
+    both = splice.Splice(Call.__new__(Call), splice.NOTHING, splice.NOTHING, Turns())
     client, vendor = Full(), Full()
     both.join(client, vendor)
     both.start(b"", b"")
