@@ -10,9 +10,12 @@ Owns which loop, and what of it is replaced. Knows nothing of what runs on it.
 from __future__ import annotations
 
 import asyncio
+import ssl as openssl
 import sys
-from collections.abc import Callable
-from ssl import SSLError, create_default_context
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from types import ModuleType, SimpleNamespace
 from typing import Any, Final
 
 BUFFER_BYTES: Final = 4 * (16 * 1024 + 64)
@@ -37,7 +40,9 @@ def run_on(loop: str) -> Callable[[], asyncio.AbstractEventLoop]:
 def _with_tls(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
     import aiofastnet.constants
 
+    engine = import_module("aiofastnet.ssl_engine_direct")  # has no types
     aiofastnet.constants.DATA_RECEIVED_MAX_SIZE = READ_BYTES
+    engine.ssl = engine.tempfile = _Unread(openssl)  # type: ignore[attr-defined]
     connect, handle = loop.create_connection, loop.call_exception_handler
 
     async def start_tls(transport: Any, protocol: Any, context: Any, **options: Any) -> Any:
@@ -52,7 +57,7 @@ def _with_tls(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
         beneath, first = await connect(_First, *where, **options)
         first.check(beneath)
         protocol, name = factory(), where[0] if server_hostname is None and where else server_hostname
-        context = create_default_context() if ssl is True else ssl
+        context = openssl.create_default_context() if ssl is True else ssl
         transport = await start_tls(beneath, protocol, context, server_hostname=name, ssl_handshake_timeout=ssl_handshake_timeout,
                                     ssl_shutdown_timeout=ssl_shutdown_timeout)
         protocol.connection_made(transport)
@@ -67,6 +72,26 @@ def _with_tls(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
     return loop
 
 
+class _Unread(ModuleType):
+    """A module as aiofastnet sees it: what a certificate says is not read, since nobody here asks, and it goes by a temporary file.
+
+    Ours is a file system that cannot be written to. Whether a certificate is good OpenSSL has judged by then.
+    """
+
+    def __init__(self, module: ModuleType) -> None:
+        super().__init__(module.__name__)
+        self.__dict__.update(vars(module), _ssl=self, NamedTemporaryFile=_nowhere)
+
+    @staticmethod
+    def _test_decode_cert(path: str) -> dict[str, object]:
+        return {}
+
+
+@contextmanager
+def _nowhere(**options: object) -> Iterator[SimpleNamespace]:
+    yield SimpleNamespace(name="", write=len)
+
+
 class _First(asyncio.Protocol):
     """Of a connection on which TLS has not begun: uvloop reads at once, and pausing does not help before it does."""
 
@@ -78,6 +103,6 @@ class _First(asyncio.Protocol):
     def check(self, transport: asyncio.Transport) -> None:
         if self.said:
             transport.abort()
-            raise SSLError("the peer spoke before TLS began")
+            raise openssl.SSLError("the peer spoke before TLS began")
         if transport.is_closing():
             raise ConnectionResetError

@@ -58,12 +58,17 @@ def test_a_peer_that_speaks_before_tls_is_told_at_once(loop: str) -> None:
     run(main(), loop)
 
 
-def test_uvloop_leaves_tls_to_aiofastnet(secure: dict[str, Any]) -> None:
+def test_uvloop_leaves_tls_to_aiofastnet(secure: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where no file can be written: by itself it reads a certificate's names by a temporary one."""
+    monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
+
     async def main() -> None:
         async with rig(**secure) as relay:
             _client, vendor = await relay.open()
             (call,) = relay.app.relay.calls
+            assert call._vendor is not None
             assert type(call._vendor).__module__.startswith("aiofastnet")
+            assert call._vendor.get_extra_info("peercert") == {}
             vendor.writer.close()
             await relay.report()
 
