@@ -40,9 +40,12 @@ def run_on(loop: str) -> Callable[[], asyncio.AbstractEventLoop]:
 def _with_tls(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
     import aiofastnet.constants
 
-    engine = import_module("aiofastnet.ssl_engine_direct")  # has no types
+    from aiofastnet.openssl_compat import OPENSSL_DYN_LIBS
+
     aiofastnet.constants.DATA_RECEIVED_MAX_SIZE = READ_BYTES
-    engine.ssl = engine.tempfile = _Unread(openssl)  # type: ignore[attr-defined]
+    if OPENSSL_DYN_LIBS is not None:  # else it goes through Python's `ssl` as well
+        engine = import_module("aiofastnet.ssl_engine_direct")  # has no types
+        engine.ssl = engine.tempfile = _Unread(openssl)  # type: ignore[attr-defined]
     connect, handle = loop.create_connection, loop.call_exception_handler
 
     async def start_tls(transport: Any, protocol: Any, context: Any, **options: Any) -> Any:
