@@ -39,7 +39,6 @@ def run_on(loop: str) -> Callable[[], asyncio.AbstractEventLoop]:
 
 def _with_tls(loop: asyncio.AbstractEventLoop) -> asyncio.AbstractEventLoop:
     import aiofastnet.constants
-
     from aiofastnet.openssl_compat import OPENSSL_DYN_LIBS
 
     aiofastnet.constants.DATA_RECEIVED_MAX_SIZE = READ_BYTES
