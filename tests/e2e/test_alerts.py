@@ -144,7 +144,7 @@ async def begun(scenes: list[Scene], stack: AsyncExitStack) -> list[dict[str, An
 def test_each_failure_reaches_who_has_to_act_and_nobody_else(tmp_path: Path) -> None:
     scenes = [next(scene for scene in SCENES if (scene.dialect.vendor, scene.name) == (vendor, name)) for vendor, name, _ in CALLS]
     thresholds = written(tmp_path / "thresholds.yaml", hurried((HERE / "thresholds.yaml").read_text()))
-    main(str(thresholds), str(tmp_path / "rules.yaml"))
+    main(str(thresholds), str(tmp_path / "rules.yaml"), str(tmp_path / "object.yaml"))
     webhook = Webhook()
 
     async def play() -> None:

@@ -28,7 +28,7 @@ async def soak(minutes: float, folder: Path) -> tuple[int, set[str]]:
     scenes = [scene for scene in SCENES if scene.code == "normal" and not scene.vendor.get("fault") and not scene.policy
               and not scene.vendor.get("concurrency") and scene.manner.then == "end"]
     thresholds = written(folder / "thresholds.yaml", hurried((HERE / "thresholds.yaml").read_text()))
-    main(str(thresholds), str(folder / "rules.yaml"))
+    main(str(thresholds), str(folder / "rules.yaml"), str(folder / "object.yaml"))
     webhook, calls = Webhook(), 0
     until = asyncio.get_running_loop().time() + 60 * minutes
 
