@@ -321,6 +321,7 @@ def test_a_pause_that_came_before_the_splice() -> None:
 # Looking
 
 
+@pytest.mark.interpreted  # a compiled leg asks a compiled scanner past its class
 def test_looking_that_raises_costs_no_byte(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         async with rig() as relay:
