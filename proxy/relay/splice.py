@@ -43,7 +43,8 @@ before it looks at another one."""
 PART: Final = 16 << 10
 """Bytes in one read that may be a part of it: TLS hands over a record at a time."""
 REST_SECONDS: Final = 0.004
-"""For which a leg that has brought so much is not read. It may still bring 60 MB a second, and leaves most of a core to others."""
+"""For which a leg that has brought so much is not read. It may still bring 60 MB a second, 16 over TLS, and leaves most of a core
+to others."""
 _GIVEN_UP: Final = frozenset({errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 """With which the kernel gives a peer up that it does not hear of any more: it says what it last learned of the way there."""
 _CUT: Final = (Transport.RESET, Transport.TLS)

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import hashlib
 import ssl
+from functools import partial
 from typing import Any
 
 import pytest
@@ -338,6 +339,24 @@ def test_looking_that_raises_costs_no_byte(loop: str, monkeypatch: pytest.Monkey
             assert relay.app.ledger.uninspected == {("deepgram",): 1}
             assert relay.app.ledger.inspection_errors["deepgram", "session"] == 1
             assert relay.errors == 0
+
+    run(main(), loop)
+
+
+def test_looking_that_raises_in_an_open_call_costs_no_byte(loop: str) -> None:
+    """Also where it is compiled."""
+    async def main() -> None:
+        async with rig() as relay:
+            client, vendor = await relay.open()
+            (call,) = relay.app.relay.calls
+            assert call._splice is not None
+            call._splice.client.afterwards(partial(_raises, None, b"", 0.0))
+            for _ in range(2):
+                await client.send(b"\x82\x83abcdefg")
+                assert await vendor.exactly(9) == b"\x82\x83abcdefg"
+            client.fin()
+            vendor.fin()
+            assert (await relay.report()).inspection is Inspection.LOST
 
     run(main(), loop)
 
