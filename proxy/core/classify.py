@@ -11,7 +11,7 @@ looks at measurements; whether a claim is true is the evidence's question.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
@@ -27,6 +27,17 @@ class Fit(IntEnum):
     NO = 0
     CANNOT_TELL = 1
     YES = 2
+    SPEAKS = 3
+    """It fits, and speaks for the rule by itself. Only then does "cannot tell" count; else every rule would be a candidate."""
+
+
+NO: Final = Fit.NO
+CANNOT_TELL: Final = Fit.CANNOT_TELL
+YES: Final = Fit.YES
+SPEAKS: Final = Fit.SPEAKS
+"""By name: a report asks two hundred times, and to look a member up costs more than the question."""
+CLIENT: Final = Side.CLIENT
+Check = Callable[[Claim], Fit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +117,7 @@ class Classifier:
         own = self._own_word(claim)
         if own is not None and own[1]:
             return own
-        common = next(((c.meaning, words) for c in self._common for fit, words in (c.fit(claim),) if fit is Fit.YES), None)
+        common = next(((c.meaning, words) for c in self._common for fit, words in (c.fit(claim),) if fit is YES), None)
         if common is not None and common[1]:
             return common
         return own or common or (NOTHING, False)
@@ -115,9 +126,9 @@ class Classifier:
         candidates = []
         for compiled in self._own:
             fit, words = compiled.fit(claim)
-            if fit is Fit.YES:
+            if fit is YES:
                 return compiled.meaning, words
-            if fit is Fit.CANNOT_TELL and not compiled.rule.one_of:
+            if fit is CANNOT_TELL and not compiled.rule.one_of:
                 candidates.append(compiled.meaning)
         return (shared(candidates), False) if candidates else None
 
@@ -132,115 +143,163 @@ class _Compiled:
 
     def __init__(self, rule: Rule, meaning: Meaning, vendors_own: bool) -> None:
         self.rule, self.meaning = rule, meaning
-        self._conditions = tuple(_Condition(when, vendors_own) for when in rule.when)
+        self._conditions = [_Condition(when, vendors_own) for when in rule.when]
 
     def fit(self, claim: Claim) -> tuple[Fit, bool]:
         """The best fit of its conditions, and whether that one is about words."""
-        return max((condition.fit(claim), condition.words) for condition in self._conditions)
+        best, words = NO, False
+        for condition in self._conditions:
+            fit = condition.fit(claim)
+            if fit > best or (fit is best and condition.words and fit is not NO):
+                best, words = fit, condition.words
+        return best, words
 
 
 class _Condition:
-    """One `when`. Exact conditions are looked at first: they are cheap and mostly say no."""
+    """One `when`, as checks: one for each thing it asks. What is cheap and mostly says no is asked first."""
 
-    __slots__ = ("_codes", "_exact", "_headers", "_numbers", "_own", "_statuses", "_text", "_when", "words")
+    __slots__ = ("_aloof", "_checks", "_own", "_when", "words")
 
     def __init__(self, when: When, vendors_own: bool) -> None:
         self._when, self._own = when, vendors_own
-        self._text = tuple(map(Phrase, when.text or ()))
-        self._exact = tuple(map(Phrase, when.exact or ()))
-        self._codes = {fold(code) for code in when.server_code or ()}
-        self._headers = {name.lower(): tuple(map(Phrase, phrases)) for name, phrases in (when.header or {}).items()}
-        self._numbers = frozenset(str(number) for number in when.number or ())
-        self._statuses = frozenset(str(status) for status in when.http_status or ())
-        self.words = when.numbered is None and bool(self._text or self._exact or self._codes or self._headers)
+        self._aloof = vendors_own and when.in_between is None and when.html is None
+        self._checks: list[Check] = [*self._numbers(), *self._circumstances(), *self._words()]
+        self.words = when.numbered is None and bool(when.text or when.exact or when.server_code or when.header)
 
     def fit(self, claim: Claim) -> Fit:
-        if self._own and (claim.in_between or claim.html) and self._when.in_between is None and self._when.html is None:
-            return Fit.NO
-        worst, anchored = Fit.YES, False
-        for fit, anchors in self._fits(claim):
-            if fit is Fit.NO:
-                return Fit.NO
-            worst = min(worst, fit)
-            anchored = anchored or (anchors and fit is Fit.YES)
-        # "Cannot tell" only counts where something speaks for the rule; else every rule would be a candidate.
-        return worst if worst is Fit.YES or anchored else Fit.NO
+        """NO, CANNOT_TELL or YES."""
+        if self._aloof and (claim.in_between or claim.html):
+            return NO
+        unsure = speaks = False
+        for check in self._checks:
+            fit = check(claim)
+            if fit is NO:
+                return NO
+            if fit is SPEAKS:
+                speaks = True
+            elif fit is CANNOT_TELL:
+                unsure = True
+        return YES if not unsure else CANNOT_TELL if speaks else NO
 
     def _heeds_close(self, claim: Claim) -> bool:
         """Whether the close frame counts. A client that closes because of the vendor's error frame tells nothing new."""
-        if claim.close_by is not Side.CLIENT:
+        if claim.close_by is not CLIENT:
             return True
-        return not claim.told.says_something and (not self._own or self._when.close_by is Side.CLIENT)
+        return not claim.told.says_something and (not self._own or self._when.close_by is CLIENT)
+
+    def _close_code(self, claim: Claim) -> int | None:
+        return claim.close_code if self._heeds_close(claim) else None
+
+    def _close_by(self, claim: Claim) -> Side | None:
+        return claim.close_by if self._heeds_close(claim) else None
 
     def _heard(self, claim: Claim) -> list[str]:
-        anybody = not self._own or self._when.close_by is Side.CLIENT
+        anybody = not self._own or self._when.close_by is CLIENT
         return claim.said + claim.said_by_client if anybody and self._heeds_close(claim) else claim.said
 
-    def _fits(self, claim: Claim) -> Iterable[tuple[Fit, bool]]:
-        """Each condition that is given: how it fits, and whether it speaks for the rule by itself."""
-        yield from self._numbers_of(claim)
-        yield from self._circumstances(claim)
-        yield from self._words(claim)
+    def _numbers(self) -> Iterator[Check]:
+        when = self._when
+        if when.close_code is not None:
+            codes = when.close_code
+            yield lambda claim: _speaks(self._close_code(claim) in codes)
+        if when.number is not None:
+            numbers, written = when.number, frozenset(str(number) for number in when.number)
+            yield lambda claim: _speaks(self._close_code(claim) in numbers or claim.told.server_code in written)
+        if when.http_status:
+            yield _status(frozenset(str(status) for status in when.http_status))
+        if when.transport is not None:
+            transports = when.transport
+            yield lambda claim: _speaks(claim.transport in transports)
+        if when.reported_seconds is not None:
+            seconds = when.reported_seconds
+            yield lambda claim: _speaks(claim.reported_seconds == seconds)
 
-    def _numbers_of(self, claim: Claim) -> Iterable[tuple[Fit, bool]]:
-        w = self._when
-        close_code = claim.close_code if self._heeds_close(claim) else None
-        if w.close_code is not None:
-            yield _yes(close_code in w.close_code), True
-        if w.number is not None:
-            yield _yes(close_code in w.number or claim.told.server_code in self._numbers), True
-        if self._statuses:
-            status = str(claim.http_status)
-            # A class alone speaks for nothing: with no words every rule that wants a 4xx and words would be a candidate.
-            yield _yes(not self._statuses.isdisjoint((status, f"{status[0]}xx"))), status in self._statuses
-        if w.transport is not None:
-            yield _yes(claim.transport in w.transport), True
-        if w.reported_seconds is not None:
-            yield _yes(claim.reported_seconds == w.reported_seconds), True
+    def _circumstances(self) -> Iterator[Check]:
+        when = self._when
+        if when.endpoint is not None:
+            endpoints = when.endpoint
+            yield lambda claim: _known(claim.endpoint, endpoints)
+        if when.phase is not None:
+            phases = when.phase
+            yield lambda claim: _known(claim.phase, phases)
+        if when.ended_by is not None:
+            sides = when.ended_by
+            yield lambda claim: _known(claim.ended_by, sides)
+        if when.close_by is not None:
+            closer = (when.close_by,)
+            yield lambda claim: _known(self._close_by(claim), closer)
+        if when.ready is not None:
+            ready = (when.ready,)
+            yield lambda claim: _known(claim.ready, ready)
+        if when.end_sent is not None:
+            end_sent = (when.end_sent,)
+            yield lambda claim: _known(claim.end_sent, end_sent)
+        if when.told is not None:
+            told = when.told
+            yield lambda claim: _yes(claim.told.says_something == told)
+        if when.numbered is not None:
+            numbered = when.numbered
+            yield lambda claim: _yes((claim.close_code is not None or claim.http_status is not None) == numbered)
+        if when.in_between is not None:
+            in_between = when.in_between
+            yield lambda claim: _yes(bool(claim.in_between) == in_between)
+        if when.html is not None:
+            html = when.html
+            yield lambda claim: _yes(claim.html == html)
+        if when.audio_sent is not None:
+            audio_sent = (None, when.audio_sent)
+            yield lambda claim: _yes(claim.audio_sent in audio_sent)
 
-    def _circumstances(self, claim: Claim) -> Iterable[tuple[Fit, bool]]:
-        w = self._when
-        for value, wanted in ((claim.endpoint, w.endpoint), (claim.phase, w.phase), (claim.ended_by, w.ended_by)):
-            if wanted is not None:
-                yield _known(value, wanted), False
-        close_by = claim.close_by if self._heeds_close(claim) else None
-        for is_so, asked in ((close_by, w.close_by), (claim.ready, w.ready), (claim.end_sent, w.end_sent)):
-            if asked is not None:
-                yield _known(is_so, (asked,)), False
-        if w.told is not None:
-            yield _yes(claim.told.says_something == w.told), False
-        if w.numbered is not None:
-            yield _yes((claim.close_code is not None or claim.http_status is not None) == w.numbered), False
-        if w.in_between is not None:
-            yield _yes(bool(claim.in_between) == w.in_between), False
-        if w.html is not None:
-            yield _yes(claim.html == w.html), False
-        if w.audio_sent is not None:
-            yield _yes(claim.audio_sent in (None, w.audio_sent)), False
+    def _words(self) -> Iterator[Check]:
+        when = self._when
+        if when.server_code:
+            codes = {fold(code) for code in when.server_code}
+            yield lambda claim: _said(fold(claim.told.server_code or "") in codes, bool(claim.told.server_code or self._heard(claim)))
+        for name, phrases in (when.header or {}).items():
+            yield _header(name.lower(), tuple(map(Phrase, phrases)))
+        if when.text:
+            yield self._among(Phrase.found_in, tuple(map(Phrase, when.text)))
+        if when.exact:
+            yield self._among(Phrase.is_whole, tuple(map(Phrase, when.exact)))
 
-    def _words(self, claim: Claim) -> Iterable[tuple[Fit, bool]]:
-        heard = self._heard(claim)
-        if self._codes:
-            code = claim.told.server_code
-            yield _said(fold(code or "") in self._codes, bool(code or heard)), True
-        for name, phrases in self._headers.items():
-            value = (claim.headers or {}).get(name)
-            yield _yes(value is not None and any(p.found_in(fold(value)) for p in phrases)), True
-        if self._text:
-            yield _said(any(p.found_in(text) for p in self._text for text in heard), bool(heard)), True
-        if self._exact:
-            yield _said(any(p.is_whole(text) for p in self._exact for text in heard), bool(heard)), True
+    def _among(self, fits: Callable[[Phrase, str], bool], phrases: tuple[Phrase, ...]) -> Check:
+        def check(claim: Claim) -> Fit:
+            heard = self._heard(claim)
+            return _said(any(fits(phrase, text) for phrase in phrases for text in heard), bool(heard))
+
+        return check
+
+
+def _status(statuses: frozenset[str]) -> Check:
+    def check(claim: Claim) -> Fit:
+        status = str(claim.http_status)
+        # A class alone speaks for nothing: with no words every rule that wants a 4xx and words would be a candidate.
+        return SPEAKS if status in statuses else _yes(f"{status[0]}xx" in statuses)
+
+    return check
+
+
+def _header(name: str, phrases: tuple[Phrase, ...]) -> Check:
+    def check(claim: Claim) -> Fit:
+        value = (claim.headers or {}).get(name)
+        return _speaks(value is not None and any(phrase.found_in(fold(value)) for phrase in phrases))
+
+    return check
 
 
 def _yes(fits: bool) -> Fit:
-    return Fit.YES if fits else Fit.NO
+    return YES if fits else NO
+
+
+def _speaks(fits: bool) -> Fit:
+    return SPEAKS if fits else NO
 
 
 def _said(fits: bool, anything: bool) -> Fit:
     """Where nothing was said at all, the words that would decide are missing."""
-    return Fit.CANNOT_TELL if not anything else _yes(fits)
+    return CANNOT_TELL if not anything else _speaks(fits)
 
 
 def _known(value: object, wanted: tuple[object, ...]) -> Fit:
     """What is not known is no contradiction, only no proof."""
-    return Fit.CANNOT_TELL if value is None else _yes(value in wanted)
+    return CANNOT_TELL if value is None else _yes(value in wanted)

@@ -71,10 +71,9 @@ class Private:
                 return
 
 
-def private(fields: Iterable[tuple[str, str]], places: Iterable[str] = ()) -> Private:
+def private(fields: Iterable[tuple[str, str]], places: frozenset[str] = frozenset()) -> Private:
     """Of a request: its headers and its query. `places` are further names of either, in lower case."""
-    named = frozenset(places)
-    return Private(value for name, value in fields if name.lower() in named or is_sensitive(name))
+    return Private([value for name, value in fields if name.lower() in places or is_sensitive(name)])
 
 
 def _words(value: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ no text, however made, lets a search begin again and again.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote_plus
 
@@ -93,7 +94,13 @@ def redact_id(text: str) -> str:
 
 def is_sensitive(key: str) -> bool:
     """Whether what stands under this name (a query key, a header, a JSON key) is never shown."""
-    key = unquote_plus(key[:200]).strip()
+    return _is_sensitive(key[:200])
+
+
+@lru_cache(maxsize=512)
+def _is_sensitive(key: str) -> bool:
+    """The same few names come with every request."""
+    key = unquote_plus(key).strip()
     return key.lower() in SENSITIVE_QUERY or _NAMED.search(key) is not None
 
 

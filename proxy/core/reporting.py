@@ -138,9 +138,11 @@ def _close(session: Session, close: SeenClose | None, shown: Discretion) -> Clos
 
 def correlated(vendor: Vendor, request: Request, names: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """The application's own ids, by the names the settings give under `headers` and `query`."""
-    shown = vendor.discretion(request)
     found = {name: request.headers.get(name.lower()) for name in names.get("headers", ())}
     found |= {name: request.query.get(name) for name in names.get("query", ())}
+    if not any(found.values()):
+        return {}
+    shown = vendor.discretion(request)
     return {name: known for name, value in found.items() if (known := shown.id(value))}
 
 

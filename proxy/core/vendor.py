@@ -105,7 +105,7 @@ class Discretion:
 class Vendor:
     """A compiled profile."""
 
-    __slots__ = ("_placeholders", "classifier", "endpoints", "name", "profile")
+    __slots__ = ("_placeholders", "_places", "classifier", "endpoints", "name", "profile")
 
     def __init__(self, profile: Profile, common: Common) -> None:
         self.name = profile.vendor
@@ -113,15 +113,16 @@ class Vendor:
         self.classifier = Classifier(profile, common)
         self._placeholders = Placeholders(
             phrase for rule in profile.rules for when in rule.when for phrase in (*(when.text or ()), *(when.exact or ())))
+        credentials = [one for spec in profile.endpoints.values() for one in spec.credentials]
+        self._places = frozenset(name.lower() for one in credentials for name in (one.query, one.header) if name)
         self.endpoints = {name: CompiledEndpoint(name, spec) for name, spec in profile.endpoints.items()}
 
     def discretion(self, request: Request | None) -> Discretion:
         """For what is said about one request; None where it is not known."""
         if request is None:
             return Discretion(self._placeholders, Private())
-        known = [one for spec in self.profile.endpoints.values() for one in spec.credentials]
-        places = {name.lower() for one in known for name in (one.query, one.header) if name}
-        return Discretion(self._placeholders, private((*request.headers.items(), *request.query.items(), *request.repeated), places))
+        fields = (*request.headers.items(), *request.query.items(), *request.repeated)
+        return Discretion(self._placeholders, private(fields, self._places))
 
     def route(self, raw_path: str, kind: Literal["websocket", "http"] = "websocket") -> Route | None:
         """The route of this kind with the longest prefix of whole segments; None without one, or where the path hides its way."""
