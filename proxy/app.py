@@ -33,6 +33,7 @@ from proxy.relay.relay import Correlation, Relay
 from proxy.relay.sampler import Sampler
 from proxy.relay.server import Bound, Servers
 from proxy.relay.takeover import Head
+from proxy.relay.turns import Turns
 from proxy.settings import ConfigError, Listener, Place, Settings, compared, look, places
 from proxy.telemetry import log
 from proxy.telemetry.ledger import Ledger
@@ -41,7 +42,8 @@ from proxy.telemetry.tracing import tracing
 
 CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Of listeners with TLS 1.2: those with forward secrecy and authenticated encryption. TLS 1.3 has no others."""
-GC_THRESHOLD: Final = (2_000, 10, 10)
+GC_THRESHOLD: Final = (2_000, 10, 1_000)
+"""A look at all objects is a pause that every open call hears, and what is over leaves no circles: so there is hardly ever one."""
 
 
 def build() -> str:
@@ -70,10 +72,11 @@ class App:
         head = Head(settings.limits.header_bytes, settings.limits.headers)
         self.capacity = Capacity(settings.limits.overload == "refuse", settings.limits.memory_bytes)
         self.sampler = Sampler(self._lagged)
-        self.dialer = Dialer(self.ledger.dialled, head, settings.timeouts.dial)
+        turns = Turns()
+        self.dialer = Dialer(self.ledger.dialled, head, settings.timeouts.dial, turns)
         self.tracing = tracing(build())
         self.fleet = fleet_of(settings)
-        self.relay = Relay(self.ledger, self.dialer, self.sampler, _correlation(settings), settings.limits.sessions,
+        self.relay = Relay(self.ledger, self.dialer, self.sampler, turns, _correlation(settings), settings.limits.sessions,
                            settings.timeouts.ready, tracing=self.tracing, progress_seconds=settings.log.progress_seconds,
                            capacity=self.capacity, fleet=self.fleet)
         self.servers = Servers(self.relay, head, settings.timeouts.handshake)

@@ -156,6 +156,12 @@ class Session(Known):
         self.delivery.sample(tcp, buffered[0], now, self.seen if self.judged_at is None else None)
         self.watch.tick(now)
 
+    def over(self) -> None:
+        """All is told. Its parts let go of it: in circles they would wait for the collector, whose pauses every open call hears."""
+        self._client.let_go()
+        self._vendor.let_go()
+        self.watch.let_go()
+
     def settle(self) -> None:
         """Looks at what was only noted so far. Never raises: a fault in looking makes the session blind."""
         try:

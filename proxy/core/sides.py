@@ -8,7 +8,7 @@ Owns what a message changes in what is known of the session. It knows nothing of
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from proxy.core.audio import HEAD_BYTES, PLAIN_WAV, SILENCE_LEVEL, SPEECH_LEVEL, UNTIMED, container, is_text, peak, plain_wav, wav
 from proxy.core.claim import as_close_code, as_number
@@ -31,6 +31,7 @@ class OneSide:
     """What both directions share: inflating, closes, and framing that breaks."""
 
     __slots__ = ("inflater", "known")
+    __deletable__: ClassVar = ("known",)  # asked for by the compiler
     side = Side.UNKNOWN
 
     def __init__(self, known: Known) -> None:
@@ -69,6 +70,10 @@ class OneSide:
                 self.known.judged(now)
             self.known.ending.closed(self.side, payload, now)
 
+    def let_go(self) -> None:
+        """Of the session, which has it: the two would wait for the collector."""
+        del self.known
+
     def lost(self, reason: str) -> None:
         self.known.blind(self.side)
         self.known.warned(reason if reason == FLOOD else f"framing_{reason}")
@@ -101,6 +106,10 @@ class ClientSide(OneSide):
     def looks_at_each(self) -> bool:
         """Whether every binary message must be looked at to time its audio."""
         return self._wav or (self._inspector is not None and self._inspector.binary)
+
+    def let_go(self) -> None:
+        super().let_go()
+        self.audio = _unheard
 
     def binary(self, length: int, head: bytes | None, now: float) -> None:
         known = self.known
@@ -358,3 +367,7 @@ class VendorSide(OneSide):
             known.ending.began(Side.VENDOR)
         else:
             known.warned(kind.name)
+
+
+def _unheard(length: int, times: list[float]) -> None:
+    """Where audio goes once all is told."""

@@ -10,7 +10,7 @@ microphone makes none of it. How much of it is too much the session itself shows
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from proxy.core.audio import SILENCE_LEVEL
 from proxy.core.known import Known
@@ -44,6 +44,7 @@ class Watch:
 
     __slots__ = ("_answers", "_begun_at", "_framed_at", "_frames", "_heard", "_known", "_last", "_moved", "_moved_at", "_patience", "_said",
                  "_said_at", "_sent", "_sent_at", "_served", "_talks", "_told", "ready_seconds", "state")
+    __deletable__: ClassVar = ("_known",)  # asked for by the compiler
 
     def __init__(self, known: Known, tables: Tables) -> None:
         spec = known.spec.spec if known.spec else None
@@ -63,6 +64,10 @@ class Watch:
         self.ready_seconds = READY_SECONDS
         self.state: str | None = SERVICE_STATES[NOT_READY]
         """How the session was served when it was last looked at, of SERVICE_STATES; None where that cannot be seen."""
+
+    def let_go(self) -> None:
+        """Of the session, which has it."""
+        del self._known
 
     def news(self) -> list[tuple[str, float]]:
         """The facts noticed since this was last asked, with their times."""

@@ -26,6 +26,7 @@ from proxy.relay.harmless import harmless
 from proxy.relay.heads import check_answer
 from proxy.relay.names import Names
 from proxy.relay.takeover import Connector, Head, Wire
+from proxy.relay.turns import Turns
 
 IN_PROGRESS: Final = 64
 """Connections being made at once, to each upstream: a storm of reconnects must leave the loop to the calls that are open, and
@@ -83,16 +84,18 @@ class DialError(Exception):
 class Dialer:
     """Dials for one process. `observe(vendor, stage, seconds)` is told each stage: dns, tcp, tls, upgrade.
 
-    `limits` are on heads of answers; `seconds` is how long a dial may take, from its beginning to the head of the answer.
+    `limits` are on heads of answers; `seconds` is how long a dial may take, from its beginning to the head of the answer. It begins
+    when it has one of `turns`.
     """
 
-    def __init__(self, observe: Callable[[str, str, float], None], limits: Head, seconds: float) -> None:
+    def __init__(self, observe: Callable[[str, str, float], None], limits: Head, seconds: float, turns: Turns) -> None:
         self._names = Names()
         self._connector = Connector(self._names)
         self._attentive = Connector(self._names, attentive=True)
         self._observe: Callable[[str, str, float], None] = lambda vendor, stage, seconds: harmless(observe, vendor, stage, seconds)
         self.limits = limits
         self.seconds = seconds
+        self._turns = turns
         self._places: defaultdict[URL, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(IN_PROGRESS))
         self._next_start = 0.0
 
@@ -123,6 +126,7 @@ class Dialer:
         start = self._next_start = max(now, self._next_start + SPACING_SECONDS)
         if start > now:
             await asyncio.sleep(start - now)
+        await self._turns.mine()
 
     async def _connect(self, vendor: str, upstream: Upstream, connector: Connector) -> Wire:
         began = monotonic()

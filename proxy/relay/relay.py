@@ -61,6 +61,7 @@ class Relay:
     ledger: Ledger
     dialer: Dialer
     sampler: Sampler
+    turns: Turns
     correlation: Correlation
     most: int | None = None
     ready_seconds: float = READY_SECONDS
@@ -71,7 +72,6 @@ class Relay:
     forwards: set[Forward] = field(default_factory=set)
     ready: bool = True
     draining: bool = False  # takes no new calls
-    turns: Turns = field(default_factory=Turns)
     capacity: Capacity = field(default_factory=Capacity)
     room: Room = field(default_factory=Room)
     fleet: Fleet | None = None
@@ -87,7 +87,10 @@ class Relay:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             door = of()
             if request.method == "GET" and is_upgrade(request):
-                return self.reject("sidecar_bad_request") if request.can_read_body else self._admit(door, request)
+                if request.can_read_body:
+                    return self.reject("sidecar_bad_request")
+                await self.turns.mine()
+                return self._admit(door, request)
             if is_plain(request):
                 return await self._forward(door, request)
             return self.reject("sidecar_upgrade_required" if is_tunnel(request) else "sidecar_bad_request")
@@ -269,6 +272,7 @@ class Relay:
         harmless(self.history.add, report)
         harmless(call.trace.over, session, report, call.told)
         harmless(log.session_end, report)
+        harmless(session.over)
         self._perhaps_idle()
 
     def _count(self, call: Call, report: Report, ended_at: float) -> None:

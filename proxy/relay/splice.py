@@ -77,7 +77,7 @@ class Leg:
 
     __slots__ = ("_brought", "_look", "_rest", "_since", "_splice", "_write", "ended", "eof", "other", "reading_held", "side", "told",
                  "transport", "was_reset")
-    __deletable__: ClassVar = ("transport",)  # asked for by the compiler
+    __deletable__: ClassVar = ("_splice", "other", "transport")  # asked for by the compiler
 
     def __init__(self, splice: Splice, side: Side, look: Feed) -> None:
         self._splice = splice
@@ -133,8 +133,9 @@ class Leg:
         """The splice is over."""
 
     def let_go(self) -> None:
-        """Of its transport. Circles would stay, with 600 KiB of TLS buffers on asyncio, until the collector comes by."""
-        del self.transport
+        """Of all that has it. Circles would stay, with 600 KiB of TLS buffers on asyncio, until the collector comes by."""
+        del self.transport, self.other, self._splice
+        self.blind()
         if self._rest is not None:
             self._rest.cancel()
             self._rest = None
@@ -288,12 +289,13 @@ class Splice:
         return leg.transport.can_write_eof() and (leg.side is Side.CLIENT or leg.other.transport.can_write_eof())
 
     def _pass_eof_on(self, leg: Leg) -> None:
-        leg.left(Transport.EOF, partial(self._end_after_fin, leg))
+        if not self._done:
+            leg.left(Transport.EOF, partial(self._end_after_fin, leg))
 
     def _end_after_fin(self, leg: Leg, how: Transport) -> None:
-        other = leg.other
-        if other.ended or (other.told and not other.eof):
+        if self._done or leg.other.ended or (leg.other.told and not leg.other.eof):
             return
+        other = leg.other
         if other.eof or not self._can_stay(leg):
             self.finish(other)
         elif not other.transport.can_write_eof():
@@ -308,7 +310,7 @@ class Splice:
 
     def _pass_loss_on(self, leg: Leg, exc: Exception | None) -> None:
         how = Transport.RESET if leg.was_reset else how_lost(exc)
-        if not leg.other.ended:
+        if not self._done and not leg.other.ended:
             leg.left(how, partial(self._end_after_loss, leg))
             return
         self.watch.leg_ended(leg.side, how)
@@ -320,7 +322,7 @@ class Splice:
             self.watch.spliced_out()
 
     def _end_after_loss(self, leg: Leg, how: Transport) -> None:
-        if leg.other.ended or (leg.other.told and not leg.other.eof):
+        if self._done or leg.other.ended or (leg.other.told and not leg.other.eof):
             return
         if how in _CUT and not leg.other.told:
             self._reset(leg.other)

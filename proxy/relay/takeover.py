@@ -309,7 +309,7 @@ class Wire:
         old, transport = self._protocol, self.transport
         early, old._tail = old._tail, b""
         paused = old._buffer_paused
-        old.transport = None
+        old.transport = old._parser = None  # it and its parser have each other
         transport.set_protocol(protocol)
         self._connection.close()  # ends the connector's bookkeeping; there is no transport left to close
         tcp_keepalive(transport)  # as aiohttp does for the client's: a peer that vanished is noticed one day

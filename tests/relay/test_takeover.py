@@ -20,6 +20,7 @@ from proxy.relay.call import Door
 from proxy.relay.dialer import Answer, Dialer, Upstream
 from proxy.relay.relay import Handler, Relay
 from proxy.relay.takeover import Head
+from proxy.relay.turns import Turns
 from proxy.settings.model import Limits, Timeouts
 from proxy.settings.tls import Tls
 from tests.aio import run
@@ -394,7 +395,7 @@ def test_a_parser_that_paused_gives_all_when_the_vendor_has_closed(loop: str, op
 
     async def main() -> None:
         async with listening(tls=options.get("vendor_tls")) as vendor:
-            dialer = Dialer(lambda *_: None, Head(8190, 100), 10)
+            dialer = Dialer(lambda *_: None, Head(8190, 100), 10, Turns())
             upstream = Upstream.of(vendor.url, ssl.create_default_context(cafile=pair[0]), None)
             wire = await dialer.reach("vendor", upstream)
             wire.ask(b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", dialer.limits)
