@@ -136,6 +136,7 @@ async def names_what_is_lost(process: Process) -> None:
     names = [f"lost{number}" for number in range(LOST)]
     lines = [await begun(f"ws://{address}", name) for name in names]
     await process.said("session_open", before + LOST)
+    await process.said("session_end", before)
     process.signal(signal.SIGKILL)
     assert await process.ended() == -signal.SIGKILL
     for line in lines:

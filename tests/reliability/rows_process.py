@@ -157,11 +157,16 @@ async def log_disk_fills(one: Sidecar) -> None:
     os.truncate(path, 0)
     await one.good_call()
     async with asyncio.timeout(SECONDS):
-        while b'"event":"session_end"' not in read(path):  # noqa: ASYNC110 - nobody tells
+        while b'"event":"session_end"' not in read(path).partition(b'"event":"session_open"')[2]:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.02)
     *lines, last = read(path).split(b"\n")[bool(cut) :]  # its end comes first
     assert last == b""
-    assert [json.loads(line)["event"] for line in lines] == ["session_open", "log_lines_dropped", "session_end"]
+    events = [json.loads(line)["event"] for line in lines]
+    assert events.count("log_lines_dropped") == 1, events
+    events.remove("log_lines_dropped")
+    # A line that waited for room may come before.
+    assert events[-2:] == ["session_open", "session_end"], events
+    assert events.count("session_open") == 1, events
 
 
 @process_row("process", "whoever reads the log is gone (a closed pipe)", client="101, all bytes", around=to_a_closed_pipe)

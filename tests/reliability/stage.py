@@ -22,7 +22,7 @@ import pytest
 
 from proxy.app import App
 from proxy.core.report import Report
-from proxy.core.session import Session
+from proxy.core.session import NOTABLE_LAG, Session
 from proxy.relay.call import Call, Waiting
 from proxy.relay.splice import Leg, Splice
 from proxy.relay.takeover import Wire
@@ -257,7 +257,10 @@ def judged(row: Row, stage: Stage, report: Report) -> None:
     vendor = stage.vendor.ended if stage.vendor is not None else ""
     assert stage.seen == row.client, found
     assert vendor in row.vendor.split(" or "), found
-    assert found in row.says.split(" or "), found
+    allowed = row.says.split(" or ")
+    if report.self_.loop_lag_seconds_max >= NOTABLE_LAG:  # the machine stood still: then nobody is accused, and that is right
+        allowed += [told.replace(told.split()[2], "unknown", 1) for told in allowed if told]
+    assert found in allowed, found
     if stage.head.startswith(b"HTTP/1.1 101 "):
         for hearing, saying in ((stage.client, stage.vendor), (stage.vendor, stage.client)):
             if hearing is not None and saying is not None:
