@@ -303,11 +303,9 @@ async def serve(settings: Settings, reread: Callable[[], Settings]) -> None:
         loop.add_signal_handler(signal.SIGTERM, app.drain)
         loop.add_signal_handler(signal.SIGINT, app.drain, True)
         loop.add_signal_handler(signal.SIGHUP, app.reload_soon)
-        # What start-up made stays; collecting it over and over would only stop the loop. Sessions make few cycles: the
-        # collector may look for them rarely.
-        gc.collect()
-        gc.freeze()
+        gc.freeze()  # what start-up made stays: to look at it over and over would only stop the loop
         gc.set_threshold(*GC_THRESHOLD)
+        gc.enable()
         log.state("ready", listeners={bound.name: str(bound) for bound in app.bound}, version=build(), compiled=is_compiled())
         await app.drained.wait()
         log.state("stopped")

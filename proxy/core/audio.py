@@ -77,7 +77,7 @@ def is_text(head: bytes) -> bool:
     if head[:1] == b"{":
         return head.isascii() and head.count(b'"') > 1
     # In A-law silence is one letter all along, and what is faint and below zero all of capitals.
-    return len(head) >= HEAD_BYTES - 2 and len(set(head)) > 1 and not head.isupper() and _BASE64.fullmatch(head) is not None
+    return len(head) >= HEAD_BYTES - 2 and _BASE64.fullmatch(head) is not None and len(set(head)) > 1 and not head.isupper()
 
 
 def wav(head: bytes) -> tuple[AudioFormat, int] | None:
@@ -116,8 +116,7 @@ def peak(head: bytes, name: str) -> float | None:
     Samples of PCM are little-endian, as is every machine this runs on.
     """
     if name == "pcm_s16le":
-        samples = array("h", head[: len(head) & ~1])
-        return max(max(samples), -min(samples)) / 32768 if samples else None
+        return _peak16(head) / 32768 if len(head) > 1 else None
     if name == "pcm_s32le":
         wide = array("i", head[: len(head) & ~3])
         return max(max(wide), -min(wide)) / 2147483648 if wide else None
@@ -126,6 +125,18 @@ def peak(head: bytes, name: str) -> float | None:
     if name == "alaw" and head:
         return max(_alaw(byte) for byte in head) / 32256
     return None
+
+
+def _peak16(head: bytes) -> int:
+    """Of every call, and compiled: a loop over small numbers is a quarter of what `max` and `min` of an array cost."""
+    loudest = 0
+    for at in range(1, len(head), 2):
+        level = head[at] << 8 | head[at - 1]
+        if level > 0x7FFF:
+            level = 0x10000 - level
+        if level > loudest:
+            loudest = level
+    return loudest
 
 
 def _mulaw(byte: int) -> int:

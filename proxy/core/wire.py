@@ -16,6 +16,7 @@ keeps small chunks; they are looked at a few at a time, when there are enough of
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Final, Protocol
 
 from proxy.core.tally import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Traffic
@@ -95,7 +96,7 @@ class FrameScanner(Feed):
 
     __slots__ = (
         "_captured", "_compressed", "_done", "_first", "_frame_length", "_frames", "_header", "_left", "_mask", "_message_length",
-        "_opcode", "_plain", "_run_head", "_run_left", "_run_length", "_run_size", "_since", "_text", "_times", "_want", "binary_type",
+        "_opcode", "_plain", "_run_left", "_run_length", "_run_second", "_run_size", "_since", "_text", "_times", "_want", "binary_type",
         "deflate", "head", "is_lost", "sampled", "sink", "small", "traffic",
     )
 
@@ -112,7 +113,7 @@ class FrameScanner(Feed):
         self._since, self._frames = 0.0, 0  # frames of this second, but for those that came alone
         self._plain = True  # nothing is cut or open: the next chunk may be one whole frame
         self._run_size = NO_RUN  # of the chunk that each frame of the run is
-        self._run_head = b""  # what each of them begins with: first byte, length
+        self._run_second = 0  # byte of each of them: whether it is masked, and its length
         self._run_length = 0
         self._run_left = 0  # frames until the next sample
         self._done = False  # a close has passed: what follows is no longer frames (RFC 6455 section 1.4)
@@ -131,7 +132,8 @@ class FrameScanner(Feed):
     def feed(self, data: bytes, now: float) -> None:
         """Bytes in the order they crossed. Never raises by itself, whatever they are."""
         size = len(data)
-        if size == self._run_size and data.startswith(self._run_head):
+        if size == self._run_size and data[0] == WHOLE_BINARY and data[1] == self._run_second and (
+                data[1] & 0x7F < 126 or data[2] << 8 | data[3] == self._run_length):
             left = self._run_left - 1
             if left:
                 self._run_left = left
@@ -168,11 +170,10 @@ class FrameScanner(Feed):
         traffic.bytes[kind] += length
         self._run_size, self._run_length = len(data) if length else NO_RUN, length
         self._run_left = self.sampled - (count - 1) % self.sampled
-        masked = data[1] & 0x80
-        self._run_head = data[: start - 4 if masked else start]
+        self._run_second = data[1]
         if not length or (self.head and (count % self.sampled == 1 or self.sampled == 1 or length <= self.small)):
             payload = data[start : start + self.head]
-            self.sink.message(OP_BINARY, length, unmask(payload, data[start - 4 : start]) if masked else payload, False, now)
+            self.sink.message(OP_BINARY, length, unmask(payload, data[start - 4 : start]) if data[1] & 0x80 else payload, False, now)
         else:
             self.sink.audio(length, [now])
 
@@ -320,19 +321,18 @@ class Gatherer(Feed):
 
     def __init__(self, scanner: FrameScanner) -> None:
         self.scanner = scanner
-        self._buffer = bytearray(GATHERED_BYTES)
+        self._buffer = BytesIO()
         self._end = 0
         self._chunks: list[tuple[int, float]] = []  # where each ends, and when it came
 
     def feed(self, data: bytes, now: float) -> None:
         """As FrameScanner.feed, a little later."""
-        start = self._end
-        end = start + len(data)
+        end = self._end + len(data)
         if end > GATHERED_BYTES:
             self.settle()
             self.scanner.feed(data, now)
             return
-        self._buffer[start:end] = data
+        self._buffer.write(data)
         self._end = end
         self._chunks.append((end, now))
         if len(self._chunks) >= GATHERED or (data and data[0] == WHOLE_CLOSE):  # who answers an end must not be seen first
@@ -342,7 +342,9 @@ class Gatherer(Feed):
         """Lets the scanner see what has waited."""
         if self._chunks:
             chunks, self._chunks, self._end, start = self._chunks, [], 0, 0
-            waited = bytes(self._buffer[: chunks[-1][0]])  # whoever is called may feed again
+            self._buffer.seek(0)
+            waited = self._buffer.read(chunks[-1][0])
+            self._buffer.seek(0)  # whoever is called may feed again
             for end, now in chunks:
                 self.scanner.feed(waited[start:end], now)
                 start = end
@@ -351,6 +353,7 @@ class Gatherer(Feed):
     def stop(self) -> None:
         """As FrameScanner.stop."""
         self._chunks, self._end = [], 0
+        self._buffer.seek(0)
         self.scanner.stop()
 
 

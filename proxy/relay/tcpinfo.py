@@ -43,7 +43,14 @@ def _read(transport: asyncio.BaseTransport, size: int) -> bytes | None:
         sock = transport.get_extra_info("socket")
         if sock is None:
             return None
-        raw: bytes = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, size)
+        # What uvloop gives for a socket makes a whole one for each question, at several times the cost of the call.
+        bare = socket.SocketType(socket.AF_INET, socket.SOCK_STREAM, 0, sock.fileno())
     except (OSError, ValueError, AttributeError):  # asyncio's TLS transport forgets its parts
         return None
+    try:
+        raw: bytes = bare.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, size)
+    except OSError:
+        return None
+    finally:
+        bare.detach()  # the descriptor is the transport's
     return raw
