@@ -57,7 +57,7 @@ bench-fleet: setup  ## what a fleet costs a call: a check on loopback, and a dea
 
 image: setup  ## the container image, built and run as a release is but on a base of Debian's packages (root, Debian, minutes)
 	tests/apt-install $$(grep -v '^#' tests/image/apt-packages.txt)
-	.venv/bin/python -m pytest -m image
+	.venv/bin/python -m pytest -m image -o faulthandler_timeout=0
 
 manifests: setup  ## every object for Kubernetes, rendered and checked against the API's schemas
 	@.venv/bin/python -m tests.deploy.manifests

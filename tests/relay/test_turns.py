@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
+from typing import Any
 
 import pytest
 
-from proxy.relay.turns import Turns
+from proxy.relay.turns import LONGEST_REST, Turns
 from tests.aio import LOOPS, run
 
 
@@ -67,3 +69,73 @@ def test_a_piece_that_raises_stops_no_other(loop: str) -> None:
 
     run(main(), loop)
     assert seen == ["1", "good", "2", "3"]
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_turn_that_nobody_has_is_there_at_once(loop: str) -> None:
+    async def main() -> None:
+        turns, seen = Turns(), []
+        asyncio.get_running_loop().call_soon(lambda: seen.append("another"))
+        await turns.mine()
+        assert not seen
+
+    run(main(), loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_calls_that_begin_and_calls_that_end_go_by_turns(loop: str) -> None:
+    seen: list[str] = []
+
+    async def begins(turns: Turns) -> None:
+        await turns.mine()
+        seen.append("begins")
+
+    async def main() -> None:
+        turns = Turns()
+        for _ in range(3):
+            turns.add(lambda: seen.append("ends"))
+        await asyncio.gather(*(begins(turns) for _ in range(3)))
+
+    run(main(), loop)
+    assert seen[:6].count("begins") == 3
+    assert all(one != other for one, other in pairwise(seen[1:5])), seen
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_who_gave_up_waiting_costs_no_other_its_turn(loop: str) -> None:
+    async def main() -> None:
+        turns = Turns()
+        turns.add(lambda: None)
+        waiting = [asyncio.create_task(turns.mine()) for _ in range(3)]
+        await asyncio.sleep(0)
+        waiting[0].cancel()
+        await asyncio.gather(*waiting[1:])
+        assert waiting[0].cancelled()
+
+    run(main(), loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_long_piece_is_followed_by_a_rest(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as the piece: bytes cross for half of the time. The clock is the test's, so that a busy machine changes nothing."""
+    now, rests = [0.0], []
+    monkeypatch.setattr("proxy.relay.turns.monotonic", lambda: now[0])
+
+    def takes(seconds: float) -> None:
+        now[0] += seconds
+
+    async def main() -> None:
+        turns, running, done = Turns(), asyncio.get_running_loop(), asyncio.Event()
+        later = running.call_later
+
+        def resting(seconds: float, *what: Any) -> Any:
+            rests.append(seconds)
+            return later(0, *what)
+
+        monkeypatch.setattr(running, "call_later", resting)
+        for piece in (lambda: takes(0.003), lambda: takes(0.0001), lambda: takes(60), done.set):
+            turns.add(piece)
+        await done.wait()
+
+    run(main(), loop)
+    assert rests[-2:] == [pytest.approx(0.003), LONGEST_REST]
