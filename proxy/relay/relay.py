@@ -89,13 +89,21 @@ class Relay:
             if request.method == "GET" and is_upgrade(request):
                 if request.can_read_body:
                     return self.reject("sidecar_bad_request")
-                await self.turns.mine()
-                return self._admit(door, request)
+                return self._admit(door, request) if await self._has_turn() else self.reject("sidecar_too_many_dials")
             if is_plain(request):
                 return await self._forward(door, request)
             return self.reject("sidecar_upgrade_required" if is_tunnel(request) else "sidecar_bad_request")
 
         return handle
+
+    async def _has_turn(self) -> bool:
+        """Whether a call's turn has come while it could still be dialled in time."""
+        try:
+            async with asyncio.timeout(self.dialer.seconds / 2):
+                await self.turns.mine()
+        except TimeoutError:
+            return False
+        return True
 
     async def _forward(self, door: Door, request: web.BaseRequest) -> web.StreamResponse:
         """A request that is no upgrade: no session, but counted, and told of where it fails."""

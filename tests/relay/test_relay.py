@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from typing import Any
@@ -190,5 +191,21 @@ def test_sessions_of_one_credential_are_counted(loop: str) -> None:
             assert (call.session.company.open, call.session.company.per_minute) == (1, 3)
             again.rst()
             await relay.report()
+
+    run(main(), loop)
+
+
+def test_who_waits_too_long_to_be_taken_up_is_told(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many come at once, and each has a turn: what could not be dialled in time is not dialled, nor a session."""
+    async def no_turn() -> None:
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        async with rig(never) as relay:
+            monkeypatch.setattr(relay.app.relay.turns, "mine", no_turn)
+            monkeypatch.setattr(relay.app.dialer, "seconds", 0.1)
+            assert await answer(relay, request(LISTEN)) == (503, "sidecar_too_many_dials")
+            assert relay.app.ledger.rejections["too_many_dials",] == 1
+            assert not relay.app.relay.calls
 
     run(main(), loop)
