@@ -42,8 +42,8 @@ from proxy.telemetry.tracing import tracing
 
 CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Of listeners with TLS 1.2: those with forward secrecy and authenticated encryption. TLS 1.3 has no others."""
-GC_THRESHOLD: Final = (2_000, 10, 1_000)
-"""A look at all objects is a pause that every open call hears, and what is over leaves no circles: so there is hardly ever one."""
+GC_THRESHOLD: Final = (2_000, 10, 10)
+"""A look at all objects is a pause that every open call hears; but what is over leaves no circles, so that there is hardly ever one."""
 
 
 def build() -> str:

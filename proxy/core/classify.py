@@ -158,12 +158,12 @@ class _Compiled:
 class _Condition:
     """One `when`, as checks: one for each thing it asks. What is cheap and mostly says no is asked first."""
 
-    __slots__ = ("_aloof", "_checks", "_own", "_when", "words")
+    __slots__ = ("_aloof", "_checks", "words")
 
     def __init__(self, when: When, vendors_own: bool) -> None:
-        self._when, self._own = when, vendors_own
+        ear = _Ear(when, vendors_own)
         self._aloof = vendors_own and when.in_between is None and when.html is None
-        self._checks: list[Check] = [*self._numbers(), *self._circumstances(), *self._words()]
+        self._checks: list[Check] = [*_numbers(when, ear), *_circumstances(when, ear), *_words(when, ear)]
         self.words = when.numbered is None and bool(when.text or when.exact or when.server_code or when.header)
 
     def fit(self, claim: Claim) -> Fit:
@@ -181,93 +181,103 @@ class _Condition:
                 unsure = True
         return YES if not unsure else CANNOT_TELL if speaks else NO
 
-    def _heeds_close(self, claim: Claim) -> bool:
+
+class _Ear:
+    """What of a claim one `when` may hear. Apart from its condition, so that the checks, which need it, make no circle with that."""
+
+    __slots__ = ("_of_client", "_own")
+
+    def __init__(self, when: When, vendors_own: bool) -> None:
+        self._own, self._of_client = vendors_own, when.close_by is CLIENT
+
+    def heeds_close(self, claim: Claim) -> bool:
         """Whether the close frame counts. A client that closes because of the vendor's error frame tells nothing new."""
         if claim.close_by is not CLIENT:
             return True
-        return not claim.told.says_something and (not self._own or self._when.close_by is CLIENT)
+        return not claim.told.says_something and (not self._own or self._of_client)
 
-    def _close_code(self, claim: Claim) -> int | None:
-        return claim.close_code if self._heeds_close(claim) else None
+    def close_code(self, claim: Claim) -> int | None:
+        return claim.close_code if self.heeds_close(claim) else None
 
-    def _close_by(self, claim: Claim) -> Side | None:
-        return claim.close_by if self._heeds_close(claim) else None
+    def close_by(self, claim: Claim) -> Side | None:
+        return claim.close_by if self.heeds_close(claim) else None
 
-    def _heard(self, claim: Claim) -> list[str]:
-        anybody = not self._own or self._when.close_by is CLIENT
-        return claim.said + claim.said_by_client if anybody and self._heeds_close(claim) else claim.said
+    def heard(self, claim: Claim) -> list[str]:
+        anybody = not self._own or self._of_client
+        return claim.said + claim.said_by_client if anybody and self.heeds_close(claim) else claim.said
 
-    def _numbers(self) -> Iterator[Check]:
-        when = self._when
-        if when.close_code is not None:
-            codes = when.close_code
-            yield lambda claim: _speaks(self._close_code(claim) in codes)
-        if when.number is not None:
-            numbers, written = when.number, frozenset(str(number) for number in when.number)
-            yield lambda claim: _speaks(self._close_code(claim) in numbers or claim.told.server_code in written)
-        if when.http_status:
-            yield _status(frozenset(str(status) for status in when.http_status))
-        if when.transport is not None:
-            transports = when.transport
-            yield lambda claim: _speaks(claim.transport in transports)
-        if when.reported_seconds is not None:
-            seconds = when.reported_seconds
-            yield lambda claim: _speaks(claim.reported_seconds == seconds)
 
-    def _circumstances(self) -> Iterator[Check]:
-        when = self._when
-        if when.endpoint is not None:
-            endpoints = when.endpoint
-            yield lambda claim: _known(claim.endpoint, endpoints)
-        if when.phase is not None:
-            phases = when.phase
-            yield lambda claim: _known(claim.phase, phases)
-        if when.ended_by is not None:
-            sides = when.ended_by
-            yield lambda claim: _known(claim.ended_by, sides)
-        if when.close_by is not None:
-            closer = (when.close_by,)
-            yield lambda claim: _known(self._close_by(claim), closer)
-        if when.ready is not None:
-            ready = (when.ready,)
-            yield lambda claim: _known(claim.ready, ready)
-        if when.end_sent is not None:
-            end_sent = (when.end_sent,)
-            yield lambda claim: _known(claim.end_sent, end_sent)
-        if when.told is not None:
-            told = when.told
-            yield lambda claim: _yes(claim.told.says_something == told)
-        if when.numbered is not None:
-            numbered = when.numbered
-            yield lambda claim: _yes((claim.close_code is not None or claim.http_status is not None) == numbered)
-        if when.in_between is not None:
-            in_between = when.in_between
-            yield lambda claim: _yes(bool(claim.in_between) == in_between)
-        if when.html is not None:
-            html = when.html
-            yield lambda claim: _yes(claim.html == html)
-        if when.audio_sent is not None:
-            audio_sent = (None, when.audio_sent)
-            yield lambda claim: _yes(claim.audio_sent in audio_sent)
+def _numbers(when: When, ear: _Ear) -> Iterator[Check]:
+    if when.close_code is not None:
+        codes = when.close_code
+        yield lambda claim: _speaks(ear.close_code(claim) in codes)
+    if when.number is not None:
+        numbers, written = when.number, frozenset(str(number) for number in when.number)
+        yield lambda claim: _speaks(ear.close_code(claim) in numbers or claim.told.server_code in written)
+    if when.http_status:
+        yield _status(frozenset(str(status) for status in when.http_status))
+    if when.transport is not None:
+        transports = when.transport
+        yield lambda claim: _speaks(claim.transport in transports)
+    if when.reported_seconds is not None:
+        seconds = when.reported_seconds
+        yield lambda claim: _speaks(claim.reported_seconds == seconds)
 
-    def _words(self) -> Iterator[Check]:
-        when = self._when
-        if when.server_code:
-            codes = {fold(code) for code in when.server_code}
-            yield lambda claim: _said(fold(claim.told.server_code or "") in codes, bool(claim.told.server_code or self._heard(claim)))
-        for name, phrases in (when.header or {}).items():
-            yield _header(name.lower(), tuple(map(Phrase, phrases)))
-        if when.text:
-            yield self._among(Phrase.found_in, tuple(map(Phrase, when.text)))
-        if when.exact:
-            yield self._among(Phrase.is_whole, tuple(map(Phrase, when.exact)))
 
-    def _among(self, fits: Callable[[Phrase, str], bool], phrases: tuple[Phrase, ...]) -> Check:
-        def check(claim: Claim) -> Fit:
-            heard = self._heard(claim)
-            return _said(any(fits(phrase, text) for phrase in phrases for text in heard), bool(heard))
+def _circumstances(when: When, ear: _Ear) -> Iterator[Check]:
+    if when.endpoint is not None:
+        endpoints = when.endpoint
+        yield lambda claim: _known(claim.endpoint, endpoints)
+    if when.phase is not None:
+        phases = when.phase
+        yield lambda claim: _known(claim.phase, phases)
+    if when.ended_by is not None:
+        sides = when.ended_by
+        yield lambda claim: _known(claim.ended_by, sides)
+    if when.close_by is not None:
+        closer = (when.close_by,)
+        yield lambda claim: _known(ear.close_by(claim), closer)
+    if when.ready is not None:
+        ready = (when.ready,)
+        yield lambda claim: _known(claim.ready, ready)
+    if when.end_sent is not None:
+        end_sent = (when.end_sent,)
+        yield lambda claim: _known(claim.end_sent, end_sent)
+    if when.told is not None:
+        told = when.told
+        yield lambda claim: _yes(claim.told.says_something == told)
+    if when.numbered is not None:
+        numbered = when.numbered
+        yield lambda claim: _yes((claim.close_code is not None or claim.http_status is not None) == numbered)
+    if when.in_between is not None:
+        in_between = when.in_between
+        yield lambda claim: _yes(bool(claim.in_between) == in_between)
+    if when.html is not None:
+        html = when.html
+        yield lambda claim: _yes(claim.html == html)
+    if when.audio_sent is not None:
+        audio_sent = (None, when.audio_sent)
+        yield lambda claim: _yes(claim.audio_sent in audio_sent)
 
-        return check
+
+def _words(when: When, ear: _Ear) -> Iterator[Check]:
+    if when.server_code:
+        codes = {fold(code) for code in when.server_code}
+        yield lambda claim: _said(fold(claim.told.server_code or "") in codes, bool(claim.told.server_code or ear.heard(claim)))
+    for name, phrases in (when.header or {}).items():
+        yield _header(name.lower(), tuple(map(Phrase, phrases)))
+    if when.text:
+        yield _among_phrases(ear, Phrase.found_in, tuple(map(Phrase, when.text)))
+    if when.exact:
+        yield _among_phrases(ear, Phrase.is_whole, tuple(map(Phrase, when.exact)))
+
+
+def _among_phrases(ear: _Ear, fits: Callable[[Phrase, str], bool], phrases: tuple[Phrase, ...]) -> Check:
+    def check(claim: Claim) -> Fit:
+        heard = ear.heard(claim)
+        return _said(any(fits(phrase, text) for phrase in phrases for text in heard), bool(heard))
+
+    return check
 
 
 def _status(statuses: frozenset[str]) -> Check:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from typing import Any
 
@@ -208,3 +209,18 @@ def test_nothing_raises(said: str, code: str, close_code: int, status: int | Non
     words: list[dict[str, Any]] = [{"text": "a*b"}, {"exact": "a *"}, {"server_code": "x"}, {"header": {"X": "a"}}]
     whens = [*words, {"http_status": "4xx"}, {"number": 1}]
     assert decide([rule(f"r{n}", when) for n, when in enumerate(whens)], [], what).code
+
+
+def test_rules_that_are_read_anew_leave_nothing_to_the_collector() -> None:
+    """A reload compiles all of them; the old ones go with the last session that has them."""
+    rules = profile(rules=[
+        rule("number", {"close_code": 4000}), rule("words", {"text": "no such *", "server_code": "E1"}),
+        rule("reason", {"close_by": "client", "exact": "bye"}), rule("answer", {"http_status": "4xx", "header": {"x-error": "quota"}})])
+    gc.disable()
+    try:
+        classifier = Classifier(rules, common())
+        gc.collect()
+        del classifier
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

@@ -11,6 +11,7 @@ from typing import Any
 import brotli
 import pytest
 
+from proxy.core.policy import Policy
 from proxy.core.session import Session
 from proxy.core.tally import NOT_READY
 from proxy.core.verdict import Inspection, Outcome, Side
@@ -18,6 +19,7 @@ from proxy.relay import call as calls
 from proxy.settings.model import Timeouts
 from tests.aio import run
 from tests.relay.peers import SWITCHING, TARGET, Peer, Rig, answering, frame, request, rig, until, until_still
+from tests.relay.policies import gated, policy
 
 # The request
 
@@ -349,10 +351,11 @@ def circles() -> list[object]:
         gc.garbage.clear()
 
 
-def test_what_a_call_held_goes_with_it(loop: str, secure: dict[str, Any]) -> None:
+@pytest.mark.parametrize("enforced", [Policy(), policy("enforce")], ids=["observed", "enforced"])
+def test_what_a_call_held_goes_with_it(loop: str, secure: dict[str, Any], enforced: Policy) -> None:
     """And not when the collector comes by: over TLS hundreds of KiB a call would wait for that, and open calls hear its pauses."""
     async def main() -> None:
-        async with rig(**secure) as relay:
+        async with gated(secure, enforced) as relay:
             client, vendor = await relay.open()
             (call,) = relay.app.relay.calls
             assert call._vendor is not None
