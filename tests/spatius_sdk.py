@@ -72,7 +72,9 @@ async def spatius(
 def told(error: Exception) -> str:
     assert isinstance(error, AvatarSDKError)
     said = (error.server_code, error.server_title, error.server_detail)
-    facts = (error.phase, error.http_status, *said, error.close_code, error.close_reason)
+    # Whether it was just sending or receiving when it met the close is chance.
+    phase = str(error.phase).replace("websocket_send", "websocket_runtime")
+    facts = (phase, error.http_status, *said, error.close_code, error.close_reason)
     return f"{error.code.value}: {' '.join(str(fact) for fact in facts if fact is not None)}"
 
 
