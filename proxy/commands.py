@@ -26,6 +26,13 @@ _SHOWN: Final = ("vendor", "code", "category", "owner", "retry", "rows", "aliase
 
 def run(args: argparse.Namespace) -> int:
     gc.disable()  # until it serves: a start makes no garbage to speak of, and looking for it is a tenth of its time
+    try:
+        return _run(args)
+    finally:
+        gc.enable()
+
+
+def _run(args: argparse.Namespace) -> int:
     from proxy.relay.server import BindError
     from proxy.settings import ConfigError, Overrides, load
     from proxy.telemetry import log

@@ -102,6 +102,9 @@ class Waiting(asyncio.Protocol):
     async def drained(self) -> None:
         await self._writable.wait()
 
+    def nobody_waits(self) -> None:
+        self._gone = lambda how: None
+
 
 class Call:
     """`over(call)` is called once, when the session is at its end; `tell(call)` after each look at it while it is open."""
@@ -347,5 +350,7 @@ class Call:
     def _end(self) -> None:
         over, self._over = self._over, None
         self._client = self._vendor = self._splice = self._task = self._keeper = None
+        if hasattr(self, "_waiting"):  # it stays the client's protocol until the answer is written, and would have us until then
+            self._waiting.nobody_waits()
         if over is not None:
             over(self)

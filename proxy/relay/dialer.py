@@ -84,8 +84,8 @@ class DialError(Exception):
 class Dialer:
     """Dials for one process. `observe(vendor, stage, seconds)` is told each stage: dns, tcp, tls, upgrade.
 
-    `limits` are on heads of answers; `seconds` is how long a dial may take, from its beginning to the head of the answer. It begins
-    when it has one of `turns`.
+    `limits` are on heads of answers; `seconds` is how long a dial may take, from its beginning to the head of the answer. A connection is
+    begun when it has one of `turns`.
     """
 
     def __init__(self, observe: Callable[[str, str, float], None], limits: Head, seconds: float, turns: Turns) -> None:

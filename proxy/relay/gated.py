@@ -257,6 +257,7 @@ class GatedLeg(Leg):
     def let_go(self) -> None:
         super().let_go()
         del self._keeper
+        self._goes = None
 
     def rests(self) -> None:
         self._disarm()

@@ -70,6 +70,7 @@ class Relay:
     progress_seconds: float = 0.0  # between two log lines of an open session; 0 for none
     calls: set[Call] = field(default_factory=set)
     forwards: set[Forward] = field(default_factory=set)
+    waiting: int = 0  # for their turn
     ready: bool = True
     draining: bool = False  # takes no new calls
     capacity: Capacity = field(default_factory=Capacity)
@@ -97,13 +98,20 @@ class Relay:
         return handle
 
     async def _has_turn(self) -> bool:
-        """Whether a call's turn has come while it could still be dialled in time."""
+        """Whether the turn of a call has come in time."""
+        came = False
+        self.waiting += 1
         try:
             async with asyncio.timeout(self.dialer.seconds / 2):
                 await self.turns.mine()
+            came = True
         except TimeoutError:
-            return False
-        return True
+            pass
+        finally:
+            self.waiting -= 1
+            if not came:
+                self._perhaps_idle()
+        return came
 
     async def _forward(self, door: Door, request: web.BaseRequest) -> web.StreamResponse:
         """A request that is no upgrade: no session, but counted, and told of where it fails."""
@@ -309,7 +317,7 @@ class Relay:
     @property
     def busy(self) -> bool:
         """Whether anything is open."""
-        return bool(self.calls or self.forwards)
+        return bool(self.calls or self.forwards or self.waiting)
 
     def _perhaps_idle(self) -> None:
         if not self.busy and self.on_idle is not None:

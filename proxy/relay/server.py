@@ -83,6 +83,7 @@ class Servers:
             await asyncio.sleep(accept_seconds)
             self.relay.draining = True
             await self._idle(grace_seconds)
+            self.relay.turns.hurries = True
             for forward in list(self.relay.forwards):
                 forward.drain()
             for call in list(self.relay.calls):

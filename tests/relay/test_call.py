@@ -16,6 +16,7 @@ from proxy.core.session import Session
 from proxy.core.tally import NOT_READY
 from proxy.core.verdict import Inspection, Outcome, Side
 from proxy.relay import call as calls
+from proxy.relay.call import Waiting
 from proxy.settings.model import Timeouts
 from tests.aio import run
 from tests.relay.peers import SWITCHING, TARGET, Peer, Rig, answering, frame, request, rig, until, until_still
@@ -351,6 +352,10 @@ def circles() -> list[object]:
         gc.garbage.clear()
 
 
+def of_calls(found: list[object]) -> set[str]:
+    return {type(one).__name__ for one in found if type(one).__module__.startswith(("proxy.relay", "proxy.core", "aiofastnet."))}
+
+
 @pytest.mark.parametrize("enforced", [Policy(), policy("enforce")], ids=["observed", "enforced"])
 def test_what_a_call_held_goes_with_it(loop: str, secure: dict[str, Any], enforced: Policy) -> None:
     """And not when the collector comes by: over TLS hundreds of KiB a call would wait for that, and open calls hear its pauses."""
@@ -368,8 +373,26 @@ def test_what_a_call_held_goes_with_it(loop: str, secure: dict[str, Any], enforc
             await relay.report()
             await until(lambda: there(kind) < open_)
             await asyncio.sleep(0)
-            left = {type(one) for one in circles()}
-            assert not {one.__name__ for one in left if one.__module__.startswith(("proxy.relay", "proxy.core", "aiohttp.", "aiofastnet."))}
+            assert not of_calls(circles())
+
+    gc.disable()
+    try:
+        run(main(), loop)
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("target", [b"/v1/listen", b"/nowhere"], ids=["refused", "not_found"])
+def test_nor_does_one_that_never_opens_leave_anything(loop: str, target: bytes) -> None:
+    async def main() -> None:
+        async with rig(answering(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}")) as relay:
+            gc.collect()
+            client = await relay.call(request(target))
+            await client.rest()
+            await relay.report()
+            client.close()
+            await until_still(lambda: there(Waiting))
+            assert not of_calls(circles())
 
     gc.disable()
     try:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import pairwise
+from itertools import groupby
 from typing import Any
 
 import pytest
 
-from proxy.relay.turns import LONGEST_REST, Turns
+from proxy.relay.turns import ENDS_FIRST, LONGEST_REST, Turns
 from tests.aio import LOOPS, run
 
 
@@ -83,7 +83,7 @@ def test_a_turn_that_nobody_has_is_there_at_once(loop: str) -> None:
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_calls_that_begin_and_calls_that_end_go_by_turns(loop: str) -> None:
+def test_calls_that_end_go_first_and_keep_none_that_begins_out(loop: str) -> None:
     seen: list[str] = []
 
     async def begins(turns: Turns) -> None:
@@ -92,13 +92,34 @@ def test_calls_that_begin_and_calls_that_end_go_by_turns(loop: str) -> None:
 
     async def main() -> None:
         turns = Turns()
-        for _ in range(3):
+        for _ in range(2 * ENDS_FIRST + 1):
             turns.add(lambda: seen.append("ends"))
         await asyncio.gather(*(begins(turns) for _ in range(3)))
 
     run(main(), loop)
-    assert seen[:6].count("begins") == 3
-    assert all(one != other for one, other in pairwise(seen[1:5])), seen
+    ends = ["ends"] * ENDS_FIRST
+    assert [one for one, _ in groupby(seen)] == ["ends", "begins", "ends", "begins", "ends", "begins"]
+    assert seen[: ENDS_FIRST + 1] == [*ends, "begins"]
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_nobody_rests_in_a_hurry(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("proxy.relay.turns.monotonic", lambda: now[0])
+
+    def takes() -> None:
+        now[0] += 60
+
+    async def main() -> None:
+        turns, done = Turns(), asyncio.Event()
+        turns.hurries = True
+        monkeypatch.setattr(asyncio.get_running_loop(), "call_later", None)
+        for piece in (takes, takes, done.set):
+            turns.add(piece)
+        await done.wait()
+        monkeypatch.undo()
+
+    run(main(), loop)
 
 
 @pytest.mark.parametrize("loop", LOOPS)
