@@ -43,7 +43,7 @@ from proxy.telemetry.tracing import tracing
 CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Of listeners with TLS 1.2: those with forward secrecy and authenticated encryption. TLS 1.3 has no others."""
 GC_THRESHOLD: Final = (2_000, 10, 10)
-"""A look at all objects is a pause that every open call hears; but what is over leaves no circles, so that there is hardly ever one."""
+"""A look at all objects is a pause that every open call hears; but what is over leaves no circles, so that few are needed."""
 
 
 def build() -> str:

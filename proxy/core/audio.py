@@ -128,7 +128,7 @@ def peak(head: bytes, name: str) -> float | None:
 
 
 def _peak16(head: bytes) -> int:
-    """Of every call, and compiled: a loop over small numbers is a quarter of what `max` and `min` of an array cost."""
+    """In compiled code a loop over small numbers, which costs less than `max` and `min`: those make an object of every sample."""
     loudest = 0
     for at in range(1, len(head), 2):
         level = head[at] << 8 | head[at - 1]

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import gzip
 import logging
+from collections.abc import Coroutine
 from typing import Any
 
 import brotli
@@ -352,6 +353,14 @@ def circles() -> list[object]:
         gc.garbage.clear()
 
 
+def uncollected(main: Coroutine[Any, Any, None], loop: str) -> None:
+    gc.disable()
+    try:
+        run(main, loop)
+    finally:
+        gc.enable()
+
+
 def of_calls(found: list[object]) -> set[str]:
     return {type(one).__name__ for one in found if type(one).__module__.startswith(("proxy.relay", "proxy.core", "aiofastnet."))}
 
@@ -375,11 +384,7 @@ def test_what_a_call_held_goes_with_it(loop: str, secure: dict[str, Any], enforc
             await asyncio.sleep(0)
             assert not of_calls(circles())
 
-    gc.disable()
-    try:
-        run(main(), loop)
-    finally:
-        gc.enable()
+    uncollected(main(), loop)
 
 
 @pytest.mark.parametrize("target", [b"/v1/listen", b"/nowhere"], ids=["refused", "not_found"])
@@ -394,11 +399,7 @@ def test_nor_does_one_that_never_opens_leave_anything(loop: str, target: bytes) 
             await until_still(lambda: there(Waiting))
             assert not of_calls(circles())
 
-    gc.disable()
-    try:
-        run(main(), loop)
-    finally:
-        gc.enable()
+    uncollected(main(), loop)
 
 
 # What is noticed
