@@ -13,7 +13,7 @@ import signal
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 from urllib.parse import urlsplit
@@ -35,6 +35,7 @@ from proxy.relay.server import Bound, Servers
 from proxy.relay.takeover import Head
 from proxy.relay.turns import Turns
 from proxy.settings import ConfigError, Listener, Place, Settings, compared, look, places
+from proxy.settings.tls import UpstreamTls
 from proxy.telemetry import log
 from proxy.telemetry.ledger import Ledger
 from proxy.telemetry.metrics import Metrics
@@ -240,11 +241,12 @@ def _vendors(settings: Settings) -> dict[str, Vendor]:
 
 
 def _doors(settings: Settings, vendors: dict[str, Vendor]) -> dict[Place, Door]:
-    return {place: _door(settings, listener, vendors[listener.vendor]) for place, listener in places(settings).items()}
+    shared = cache(upstream_tls)  # to read the system's CAs takes longer than the rest of a start for one listener
+    return {place: _door(settings, listener, vendors[listener.vendor], shared) for place, listener in places(settings).items()}
 
 
-def _door(settings: Settings, listener: Listener, vendor: Vendor) -> Door:
-    tls = upstream_tls(listener)
+def _door(settings: Settings, listener: Listener, vendor: Vendor, context: Callable[[UpstreamTls], ssl.SSLContext]) -> Door:
+    tls = context(listener.upstream_tls) if any(url.startswith("https:") for url in listener.upstream.values()) else None
     upstreams = {route: Upstream.of(url, tls, settings.upstream_proxy) for route, url in listener.upstream.items()}
     allow = listener.allow
     lent = allow.origins is None and listener.upstream_tls.cert is not None
@@ -268,11 +270,8 @@ def fleet_of(settings: Settings) -> Fleet | None:
     return Fleet(Store(server), UnreachableError, book, fleet.check_seconds)
 
 
-def upstream_tls(listener: Listener) -> ssl.SSLContext | None:
+def upstream_tls(tls: UpstreamTls) -> ssl.SSLContext:
     """How the vendor is checked: the system's CAs or the operator's bundle, and our certificate where one is asked for."""
-    if not any(url.startswith("https:") for url in listener.upstream.values()):
-        return None
-    tls = listener.upstream_tls
     context = ssl.create_default_context(cafile=tls.ca)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if tls.cert is not None:

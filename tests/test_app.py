@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.app import App, build, listener_tls, running, upstream_tls
+from proxy.app import App, _doors, _vendors, build, listener_tls, running, upstream_tls
 from proxy.relay.server import BindError
 from proxy.settings import Overrides, Settings, load
 from tests.aio import LOOPS, run, tls_pair
@@ -66,23 +66,35 @@ def listener(folder: Path, upstream: str = "https://vendor.example", **more: str
 
 
 def test_plain_listeners_and_upstreams_have_no_tls(tmp_path: Path) -> None:
-    (plain,) = listener(tmp_path, "http://127.0.0.1:9000").listeners
-    assert upstream_tls(plain) is None
+    settings = listener(tmp_path, "http://127.0.0.1:9000")
+    (plain,) = settings.listeners
+    (door,) = _doors(settings, _vendors(settings)).values()
+    assert {upstream.tls for upstream in door.upstreams.values()} == {None}
     assert listener_tls(plain) is None
+
+
+def test_listeners_share_how_vendors_are_checked(tmp_path: Path) -> None:
+    """But where one of them trusts others."""
+    cert, _ = tls_pair(tmp_path)
+    file = tmp_path / "settings.yaml"
+    file.write_text("listeners:\n  - vendor: deepgram\n  - vendor: assemblyai\n  - vendor: elsa\n"
+                    f"    upstream_tls: {{ca: {cert}}}\n")
+    settings = load(file)
+    one, other, own = ({id(upstream.tls) for upstream in door.upstreams.values()} for door in _doors(settings, _vendors(settings)).values())
+    assert one == other != own
+    assert len(one) == len(own) == 1
 
 
 def test_an_https_upstream_is_checked(tmp_path: Path) -> None:
     (secure,) = listener(tmp_path).listeners
-    context = upstream_tls(secure)
-    assert context is not None
+    context = upstream_tls(secure.upstream_tls)
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
 def test_own_certificates(tmp_path: Path) -> None:
     cert, key = tls_pair(tmp_path)
     (one,) = listener(tmp_path, tls=f"{{cert: {cert}, key: {key}}}", upstream_tls=f"{{ca: {cert}, cert: {cert}, key: {key}}}").listeners
-    context = upstream_tls(one)
-    assert context is not None
+    context = upstream_tls(one.upstream_tls)
     assert len(context.get_ca_certs()) == 1, "the operator's bundle stands instead of the system's"
     assert listener_tls(one) is not None
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from proxy.app import _door
-from proxy.core.vendor import Vendor
+from proxy.app import _doors, _vendors
 from proxy.settings import load
 from proxy.settings.model import Allow
 from tests.aio import run, tls_pair
@@ -77,16 +76,16 @@ def test_a_certificate_is_lent_to_no_page(tmp_path: Path) -> None:
         file = tmp_path / "settings.yaml"
         file.write_text(f"listeners: [{{vendor: deepgram, upstream_tls: {{cert: {cert}, key: {key}}}{more}}}]")
         chosen = load(file)
-        (listener,) = chosen.listeners
-        return _door(chosen, listener, Vendor(chosen.catalogue.profiles["deepgram"], chosen.catalogue.common)).origins
+        (door,) = _doors(chosen, _vendors(chosen)).values()
+        return door.origins
 
     assert origins("") == ()
     assert origins(", allow: {origins: ['https://App.example']}") == ("https://app.example",)
     file = tmp_path / "plain.yaml"
     file.write_text("listeners: [{vendor: deepgram}]")
     chosen = load(file)
-    (listener,) = chosen.listeners
-    assert _door(chosen, listener, Vendor(chosen.catalogue.profiles["deepgram"], chosen.catalogue.common)).origins is None
+    (door,) = _doors(chosen, _vendors(chosen)).values()
+    assert door.origins is None
 
 
 def test_clients_from_elsewhere_and_a_list_that_is_read_again(loop: str) -> None:

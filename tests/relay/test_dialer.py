@@ -370,8 +370,7 @@ def test_through_a_proxy(loop: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         heads: list[bytes] = []
         async with listening(accept_and_stay, proving(pair)) as vendor, listening(tunnel(heads)) as proxy:
             chosen = settings(f"https://vendor.test:{vendor.port}", {"upstream_tls": UpstreamTls(ca=pair[0])}, upstream_proxy=proxy.url)
-            context = upstream_tls(chosen.listeners[0])
-            assert context is not None
+            context = upstream_tls(chosen.listeners[0].upstream_tls)
             context.check_hostname = False  # the certificate is for localhost
             monkeypatch.setattr("proxy.app.upstream_tls", lambda _: context)
             async with relaying(chosen, vendor, prepare=resolving(nobody)) as relay:
