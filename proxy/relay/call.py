@@ -305,11 +305,13 @@ class Call:
         self.session.uninspected()
 
     def spliced_out(self) -> None:
-        splice = self._splice
+        splice, keeper = self._splice, self._keeper
         self._end()
         if splice is not None:
             splice.client.let_go()
             splice.vendor.let_go()
+        if keeper is not None:
+            keeper.let_go()
 
     def sample(self, loop_lag: float) -> None:
         if self._splice is not None:

@@ -83,16 +83,15 @@ class Relay:
         self.admission = Admission(self.ledger.fell_back, self.fleet)
 
     def handler(self, of: Callable[[], Door]) -> Handler:
-        """What answers the requests of one listener. `of` gives its door as it is when a request comes."""
+        """What answers the requests of one listener. `of` gives its door as it is when a request has its turn."""
 
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
-            door = of()
             if request.method == "GET" and is_upgrade(request):
                 if request.can_read_body:
                     return self.reject("sidecar_bad_request")
-                return self._admit(door, request) if await self._has_turn() else self.reject("sidecar_too_many_dials")
+                return self._admit(of(), request) if await self._has_turn() else self.reject("sidecar_too_many_dials")
             if is_plain(request):
-                return await self._forward(door, request)
+                return await self._forward(of(), request)
             return self.reject("sidecar_upgrade_required" if is_tunnel(request) else "sidecar_bad_request")
 
         return handle

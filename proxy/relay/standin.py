@@ -239,6 +239,10 @@ class StandIn:
         if self._over and self._session.gate is None:
             self._answered()
 
+    def let_go(self) -> None:
+        """The splice is over, and with it what was to follow: most of that has us, in a circle."""
+        self._thens.clear()
+
     def _answered(self) -> None:
         thens, self._thens = self._thens, []
         for then in thens:

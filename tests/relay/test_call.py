@@ -21,7 +21,7 @@ from proxy.relay.call import Waiting
 from proxy.settings.model import Timeouts
 from tests.aio import run
 from tests.relay.peers import SWITCHING, TARGET, Peer, Rig, answering, frame, request, rig, until, until_still
-from tests.relay.policies import gated, policy
+from tests.relay.policies import gated, policy, the_call
 
 # The request
 
@@ -381,6 +381,22 @@ def test_what_a_call_held_goes_with_it(loop: str, secure: dict[str, Any], enforc
             await client.rest()
             await relay.report()
             await until(lambda: there(kind) < open_)
+            await asyncio.sleep(0)
+            assert not of_calls(circles())
+
+    uncollected(main(), loop)
+
+
+def test_nor_does_an_end_that_is_cut_short_leave_anything(loop: str) -> None:
+    """We stood in for a client that both legs have left before there was an answer."""
+    async def main() -> None:
+        async with gated({}, policy("enforce")) as relay:
+            client, vendor = await relay.open()
+            gc.collect()
+            the_call(relay).drain()
+            client.rst()
+            vendor.rst()
+            await relay.report()
             await asyncio.sleep(0)
             assert not of_calls(circles())
 

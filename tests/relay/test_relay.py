@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -207,5 +208,25 @@ def test_who_waits_too_long_to_be_taken_up_is_told(loop: str, monkeypatch: pytes
             assert await answer(relay, request(LISTEN)) == (503, "sidecar_too_many_dials")
             assert relay.app.ledger.rejections["too_many_dials",] == 1
             assert not relay.app.relay.calls
+
+    run(main(), loop)
+
+
+def test_who_has_waited_meets_the_settings_of_today(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They were read again since the request came, and allow less."""
+    async def main() -> None:
+        async with rig(never) as relay:
+            app, waits, turn = relay.app, asyncio.Event(), asyncio.Event()
+
+            async def later() -> None:
+                waits.set()
+                await turn.wait()
+
+            monkeypatch.setattr(app.relay.turns, "mine", later)
+            asked = asyncio.create_task(answer(relay, request(LISTEN)))
+            await waits.wait()
+            app._doors = {place: replace(door, paths=()) for place, door in app._doors.items()}
+            turn.set()
+            assert await asked == (403, "sidecar_not_allowed")
 
     run(main(), loop)
