@@ -109,7 +109,7 @@ def test_what_needs_a_restart_is_refused_whole(loop: str) -> None:
             rereads(relay, settings(two.url, admin=Admin(listen=Address("127.0.0.1", 1))))
             status, said = await post(relay)
             assert status == 500
-            assert "admin.listen: cannot change while the process runs (127.0.0.1:0 to 127.0.0.1:1): restart it" in said
+            assert "admin.listen: cannot change from 127.0.0.1:0 to 127.0.0.1:1 while the process runs: restart it" in said
             await relay.open()
             assert not two.peers
             assert (await gauges(relay))[0] == 0

@@ -55,6 +55,8 @@ _PROSE: Final = frozenset({
     "will", "with",
 })
 """What may follow the word "token" in a sentence about tokens."""
+_OF_OURS: Final = frozenset({"cannot", "must"})
+"""With which a sentence of the settings' goes on after the path of a key: `fleet.key: must have at least 16 characters`."""
 _URL: Final = re.compile(r"""://[^\s"'<>]*""")
 _RELATIVE: Final = re.compile(r"""\?[^\s"'<>]+""")
 _PIECE: Final = re.compile(r"[^&;#?]+")
@@ -80,7 +82,7 @@ def redact(text: str) -> str:
         text = text[: max(text.rfind(end) for end in ' "\n,&') + 1]
     text = _printable(_HEADER_LINE.sub(rf"\1 {MARK}", text))
     text = _RELATIVE.sub(lambda m: _query(m[0]), _URL.sub(_url, text))
-    text = _PAIR.sub(lambda m: f"{m[1]}{m[m.lastindex or 1] if m.lastindex != 1 else ''}{MARK}", text)
+    text = _PAIR.sub(_pair, text)
     text = _SCHEMED.sub(lambda m: m[0] if m[2].rstrip(".,:;!)]").lower() in _PROSE else m[1] + MARK, text)
     text = _patterns(_STANDING_ALONE.sub(lambda m: MARK if _like_a_credential(m[0]) else m[0], text))
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
@@ -102,6 +104,14 @@ def _is_sensitive(key: str) -> bool:
     """The same few names come with every request."""
     key = unquote_plus(key).strip()
     return key.lower() in SENSITIVE_QUERY or _NAMED.search(key) is not None
+
+
+def _pair(match: re.Match[str]) -> str:
+    """A name keeps its place, and a value the quote or the scheme before it."""
+    before, value = match[1], match[0][len(match[1]) :]
+    if value in _OF_OURS:
+        return match[0]
+    return f"{before}{match[match.lastindex or 1] if match.lastindex != 1 else ''}{MARK}"
 
 
 def _printable(text: str) -> str:

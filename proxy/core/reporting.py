@@ -43,7 +43,8 @@ def report_of(session: Session, now: float, correlation: Mapping[str, Sequence[s
         latency=_latency(session),
         traffic={"to_vendor": _traffic(session.to_vendor), "to_client": _traffic(session.to_client)},
         actions={f"{rule}.{action}": times for (rule, action), times in session.done.actions.items()},
-        facts=[Fact(name, utc(session.wall + at - session.started_at)) for name, at in session.facts.items()],
+        facts=[Fact(name, utc(session.wall + since), round(since, 3))
+               for name, since in ((name, at - session.started_at) for name, at in session.facts.items())],
         inspection=session.inspection,
         correlation=correlated(session.vendor_profile, session.request, correlation or {}),
     )

@@ -28,7 +28,7 @@ def places(settings: Settings) -> dict[Place, Listener]:
 
 def compared(old: Settings, new: Settings) -> None:
     """Raises ConfigError with all that would need a restart."""
-    problems = [Problem("settings", None, path, f"cannot change while the process runs ({before} to {now}): restart it")
+    problems = [Problem("settings", None, path, f"cannot change from {before} to {now} while the process runs: restart it")
                 for path, before, now in _fixed(old, new) if before != now]
     was, is_ = places(old), places(new)
     problems += [_moved(f"nobody listens at {place[0]} yet, for {is_[place].name}") for place in is_.keys() - was.keys()]

@@ -132,7 +132,8 @@ LABELS: Final = {
     "owner": f"who has to act: {_values(Owner)}",
     "initiated_by": _values(Side),
     "phase": _values(Phase),
-    "code": "an error's code in the profile or `unclassified`; of a warning: its message type or the fact",
+    "code": "an error's code in the profile or `unclassified`; of a warning: its message type, a fact (README.md lists them), `flood` or "
+            "`framing_<reason>`",
     "category": _values(Category),
     "retry": _values(Retry),
     "reason": _values(REJECTED),

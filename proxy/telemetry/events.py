@@ -12,6 +12,7 @@ from typing import Final
 
 from proxy.core.report import AudioReport, Close, Evidence, Fact, LatencyReport, Report, SelfReport
 from proxy.core.verdict import Verdict
+from proxy.telemetry import reported
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,10 @@ PLACE: Final = ("listener", "vendor", "endpoint")
 VENDORS_IDS: Final = ("connection_id", "req_id")
 VERDICT: Final = _names(Verdict)
 REPORT: Final = ("schema", *(name.rstrip("_") for name in _names(Report) if name != "verdict"), *VERDICT)
+CLOSES: Final = ("client_close", "vendor_close")
 NESTED: Final = {
     "audio": _names(AudioReport), "latency": _names(LatencyReport), "self": _names(SelfReport), "evidence": _names(Evidence),
-    "facts": _names(Fact), "client_close": _names(Close), "vendor_close": _names(Close),
+    "facts": _names(Fact), **dict.fromkeys(CLOSES, _names(Close)),
     "traffic": tuple(f"{way}.{what}" for way in ("to_vendor", "to_client") for what in ("wire_bytes", "frames", "bytes")),
 }
 """What stands inside of fields of a report. Frames and bytes are by type of frame, and only types that there were."""
@@ -89,7 +91,7 @@ MEANINGS: Final = {
     "connection_id": "the vendor's id of the connection or session",
     "req_id": "the vendor's id of the request",
     "code": "the error's name: `code` of metrics, `error.type` of spans",
-    "fact": "one of a closed set: see `code` of `earwitness_warnings_total` in METRICS.md",
+    "fact": "one of a closed set: README.md lists them",
     "seconds": "since the session began",
     "phase": "`session_token`, `http_request`, `websocket_connect`, `websocket_runtime`",
     "ready": "whether the vendor has said that it takes audio",
@@ -138,7 +140,7 @@ _TAIL: Final = """\
 ## Fields of a report
 
 `session_end` has all of these, null where not known. The session's span has the same under `earwitness.`, with dots for what
-stands inside. What they mean: README.md.
+stands inside.
 """
 
 
@@ -151,9 +153,16 @@ def markdown() -> Iterator[str]:
         yield f"| `{event.name}` | {event.levels} | {event.meaning} | {shown} |"
     yield from ("", "## Fields", "", "| field | what it is |", "|---|---|")
     yield from (f"| `{name}` | {meaning} |" for name, meaning in MEANINGS.items())
-    yield from ("", *_SPANS.splitlines(), "", *_TAIL.splitlines(), "")
+    yield from ("", *_SPANS.splitlines(), "", *_TAIL.splitlines(), "", "| field | what it is |", "|---|---|")
     for name in REPORT:
-        yield f"- `{name}`" + (f": {', '.join(f'`{inner}`' for inner in NESTED[name])}" if name in NESTED else "")
+        yield f"| `{name}` | {reported.MEANINGS[name]} |"
+        for inner in NESTED.get(name, ()):
+            yield f"| `{name}.{inner}` | {reported.MEANINGS[meant(name, inner)]} |"
+
+
+def meant(name: str, inner: str) -> str:
+    """Under which name the meaning of an inner field stands: both closes have one, and both directions."""
+    return f"{'close' if name in CLOSES else name}.{inner.rpartition('.')[2]}"
 
 
 if __name__ == "__main__":

@@ -116,6 +116,9 @@ def test_any_text_comes_out_short_and_on_one_line(text: str) -> None:
         "Received 314.9 sec. audio in 1.312326 sec, [Errno 1094995529] at 0x7ffd, HTTP/1.1 503, OAuth2Client, RFC6455, utf-8",
         "encoding pcm_s16le at 16000Hz, ogg-opus, mp3_44100_128",
         "see https://b1c2d3e4f5.example.com/x",
+        "settings: fleet.key: cannot change from None to env='KEY' file=None while the process runs: restart it",
+        "r.yaml:4: fleet.key: must have at least 16 characters",
+        "settings: fleet.url: cannot change from None to redis://r:6379 while the process runs: restart it",
     ],
 )
 def test_what_is_no_key_stays(text: str) -> None:

@@ -442,6 +442,7 @@ def test_a_fact_is_told_once_while_the_session_is_open(loop: str, caplog: pytest
                             "vendor": "deepgram", "endpoint": "v1", "connection_id": None, "req_id": "11111111-2222-3333-4444-555555555555",
                             "trace_id": None, "span_id": None}
             assert 0 <= line["seconds"] <= report.duration_seconds
+            assert report.facts[0].seconds == line["seconds"]
 
     run(main(), loop)
 

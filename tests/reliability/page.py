@@ -55,7 +55,7 @@ NOTES: Final = {
               "`warnings_total`): no speech is cut so small, and looking at it would hold up everybody else. A session keeps at most "
               "256 KiB of an open text each way and 6 KiB that wait to be looked at; its sockets' buffers hold less than 1 MiB, "
               "since a leg whose peer takes no more is not read. A leg that brings 64 KiB or more at once, two seconds of speech, is "
-              "not read for the next 4 ms: it still brings up to 60 MB a second, and the others are read meanwhile.",
+              "not read for the next 4 ms: it still brings up to 60 MB a second (16 over TLS), and the others are read meanwhile.",
     "inside": "Nothing of this kind closes a call. Where looking at the bytes fails, the session is blind from there (`inspection: lost`), "
               "and counted; where judging it fails, there is a poor report with `sidecar_internal`.",
     "process": "On a process of its own. Besides, it answers `/-/healthy` and passes bytes of an open call while the fault lasts, its "

@@ -30,13 +30,13 @@ def test_what_may_differ(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize(("text", "problems"), [
     (ONE + "metrics: {listen: 127.0.0.1:2}", [
-        "metrics.listen: cannot change while the process runs (127.0.0.1:9464 to 127.0.0.1:2): restart it"]),
+        "metrics.listen: cannot change from 127.0.0.1:9464 to 127.0.0.1:2 while the process runs: restart it"]),
     (ONE + "admin: {listen: 127.0.0.1:3}", [
-        "admin.listen: cannot change while the process runs (127.0.0.1:9465 to 127.0.0.1:3): restart it"]),
-    (ONE + "timeouts: {handshake: 3}", ["timeouts.handshake: cannot change while the process runs (10 to 3.0): restart it"]),
+        "admin.listen: cannot change from 127.0.0.1:9465 to 127.0.0.1:3 while the process runs: restart it"]),
+    (ONE + "timeouts: {handshake: 3}", ["timeouts.handshake: cannot change from 10 to 3.0 while the process runs: restart it"]),
     (ONE + "limits: {headers: 7, header_bytes: 2048}", [
-        "limits.header_bytes: cannot change while the process runs (65536 to 2048): restart it",
-        "limits.headers: cannot change while the process runs (256 to 7): restart it"]),
+        "limits.header_bytes: cannot change from 65536 to 2048 while the process runs: restart it",
+        "limits.headers: cannot change from 256 to 7 while the process runs: restart it"]),
     ("listeners: [{vendor: deepgram, listen: 127.0.0.1:2}]", [
         "listeners: deepgram listens at 127.0.0.1:1 still: restart the process",
         "listeners: nobody listens at 127.0.0.1:2 yet, for deepgram: restart the process"]),
