@@ -22,11 +22,16 @@ LEAST: Final = 3.0
 """What is left of the vendor's window, as a share and in seconds, when a keep-alive goes; but half of it has to be over."""
 
 
-def is_open(known: Known) -> bool:
-    """Whether the session goes on: nobody has begun to end it."""
+def is_there(known: Known) -> bool:
+    """Whether nobody has hung up, nor said that it will: a client may have ended a stream, and begin the next."""
     ending = known.ending
     return (known.answered_at is not None and ending.ended_by is Side.UNKNOWN and ending.told_close is None
-            and known.claim.end_sent is not True and known.stopped_at is None and not ending.fatal_error)
+            and not ending.fatal_error)
+
+
+def is_open(known: Known) -> bool:
+    """Whether the session goes on: nobody has begun to end it."""
+    return is_there(known) and known.claim.end_sent is not True and known.stopped_at is None
 
 
 def may_speak(known: Known) -> bool:

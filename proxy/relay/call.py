@@ -28,10 +28,11 @@ from proxy.relay.admission import Applicant
 from proxy.relay.answers import failed_dial
 from proxy.relay.bodies import LOOKED_AT, beginning
 from proxy.relay.dialer import Answer, Dialer, DialError, Upstream
+from proxy.relay.ends import how_lost
 from proxy.relay.guard import Guard
 from proxy.relay.harmless import harmless
 from proxy.relay.heads import lower, refusal_head, switching_head, upgrades
-from proxy.relay.splice import FLUSH_SECONDS, Splice, how_lost
+from proxy.relay.splice import FLUSH_SECONDS, Splice
 from proxy.relay.standin import StandIn
 from proxy.relay.takeover import Taken
 from proxy.relay.tcpinfo import LEFT, sample, state_of
@@ -156,6 +157,11 @@ class Call:
         self.told = OWN[code].status
         self.session.refused_here(code)
         self._end()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether its client is: what follows from an end may still wait for its turn, and the report with it."""
+        return self._over is not None and not (self._splice is not None and self._splice.client.ended)
 
     def drain(self) -> None:
         """Ends the session because the process ends: an open one in its vendor's own way, which takes some seconds."""

@@ -33,6 +33,8 @@ IN_PROGRESS: Final = 64
 a vendor that does not take connections must not hold up the calls of another. Waiting for an answer costs nothing, so it is not capped."""
 SPACING_SECONDS: Final = 0.003
 """Between the starts of two dials in a storm: about what a TLS handshake costs, so that they do not come in one lump."""
+NAMING_SHARE: Final = 0.8
+"""Of a dial's time, that a name may take."""
 
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 """What is missing here, not at the vendor's: descriptors, memory, local ports."""
@@ -97,6 +99,7 @@ class Dialer:
         self.seconds = seconds
         self._turns = turns
         self._places: defaultdict[URL, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(IN_PROGRESS))
+        self._starting = asyncio.Lock()  # first come, first served; who gives up takes no time of the others'
         self._next_start = 0.0
 
     async def dial(self, vendor: str, upstream: Upstream, head: bytes) -> Answer:
@@ -122,16 +125,18 @@ class Dialer:
             raise cause_of(exc) from None
 
     async def _turn(self) -> None:
-        now = asyncio.get_running_loop().time()
-        start = self._next_start = max(now, self._next_start + SPACING_SECONDS)
-        if start > now:
-            await asyncio.sleep(start - now)
+        loop = asyncio.get_running_loop()
+        async with self._starting:
+            wait = self._next_start - loop.time()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            self._next_start = loop.time() + SPACING_SECONDS
         await self._turns.mine()
 
     async def _connect(self, vendor: str, upstream: Upstream, connector: Connector) -> Wire:
         began = monotonic()
         if upstream.proxy is None and upstream.origin.raw_host and not _is_address(upstream.origin.raw_host):
-            await self._names.resolve(upstream.origin.raw_host, upstream.origin.port or 0)
+            await self._named(upstream.origin.raw_host, upstream.origin.port or 0)
         named = monotonic()
         try:
             wire = await connector.connect(upstream.origin, upstream.tls, upstream.proxy)
@@ -142,6 +147,14 @@ class Dialer:
         if upstream.tls is not None:
             self._observe(vendor, "tls", wire.tls_at - wire.tcp_at)
         return wire
+
+    async def _named(self, host: str, port: int) -> None:
+        """Looks the name up, so that the connector need not. A resolver that says nothing is no silence of the vendor's."""
+        try:
+            async with asyncio.timeout(NAMING_SHARE * self.seconds):
+                await self._names.resolve(host, port)
+        except TimeoutError:
+            raise DialError(Transport.DNS) from None
 
     async def _ask(self, vendor: str, head: bytes, wire: Wire) -> Answer:
         asked = monotonic()
@@ -158,6 +171,7 @@ class Dialer:
     async def close(self) -> None:
         await self._connector.close()
         await self._attentive.close()
+        await self._names.close()
 
 
 async def _as_it_is(wire: Wire) -> Wire:

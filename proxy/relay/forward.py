@@ -23,8 +23,8 @@ from proxy.core.verdict import Side, Transport
 from proxy.relay.answers import no_answer, response
 from proxy.relay.bodies import LOOKED_AT, beginning
 from proxy.relay.dialer import FOREIGN, Dialer, DialError, Upstream, cause_of
+from proxy.relay.ends import reset_on_close
 from proxy.relay.heads import check_answer, lower, plain_answer_head
-from proxy.relay.splice import reset_on_close
 from proxy.relay.takeover import Asker, ClientLeftError, Wire
 from proxy.relay.tcpinfo import LEFT, state_of
 

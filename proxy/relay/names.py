@@ -17,6 +17,8 @@ STALE_SECONDS: Final = 3600.0
 """How old an answer may be that is used because there is no newer one."""
 RETRY_SECONDS: Final = 2.0
 """How long after a failed look-up the stale answer is used without asking again."""
+PATIENCE_SECONDS: Final = 1.0
+"""How long who could use a stale answer waits for a new one: a resolver that says nothing is waited for longer than a call has."""
 
 
 @dataclass(slots=True)
@@ -35,21 +37,18 @@ class Names(AbstractResolver):
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
         """Addresses, best first. Raises OSError (socket.gaierror) where nothing is known."""
-        key, now = (host, port, int(family)), asyncio.get_running_loop().time()
-        known = self._known.get(key)
-        if known is not None and now - known.answered_at < FRESH_SECONDS:
-            return known.answer
-        if known is not None and now - known.asked_at < RETRY_SECONDS:
+        key, loop = (host, port, int(family)), asyncio.get_running_loop()
+        known, now = self._known.get(key), loop.time()
+        if known is None or now - known.answered_at > STALE_SECONDS:
+            return await self._ask(key)
+        if now - known.answered_at < FRESH_SECONDS or now - known.asked_at < RETRY_SECONDS:
             return known.answer
         try:
-            answer = await self._ask(key)
-        except OSError:
-            if known is None or now - known.answered_at > STALE_SECONDS:
-                raise
-            known.asked_at = now
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await self._ask(key)
+        except OSError:  # a TimeoutError is one
+            known.asked_at = loop.time()
             return known.answer
-        self._known[key] = _Known(answer, now, now)
-        return answer
 
     async def _ask(self, key: tuple[str, int, int]) -> list[ResolveResult]:
         asking = self._asking.get(key)
@@ -62,14 +61,20 @@ class Names(AbstractResolver):
         return await asyncio.shield(asking)
 
     async def _look_up(self, host: str, port: int, family: int) -> list[ResolveResult]:
-        found = await asyncio.get_running_loop().getaddrinfo(
-            host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
-        return [
+        """What it finds is known from then on, whether somebody still waits for it or not."""
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+        answer = [
             ResolveResult(hostname=host, host=str(address[0]), port=int(address[1]), family=kind, proto=proto,
                           flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV)
             for kind, _, proto, _, address in found
         ]
+        self._known[host, port, family] = _Known(answer, loop.time(), loop.time())
+        return answer
 
     async def close(self) -> None:
-        for asking in list(self._asking.values()):
-            asking.cancel()
+        """Nobody waits for an answer any more."""
+        asking = list(self._asking.values())
+        for one in asking:
+            one.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)

@@ -238,7 +238,7 @@ class Relay:
     def _refusal(self, client: asyncio.BaseTransport | None) -> str | None:
         if self.draining:
             return "sidecar_draining"
-        if self.most is not None and len(self.calls) > self.most:
+        if self.most is not None and len(self.calls) > self.most < sum(call.is_there for call in self.calls):
             return "sidecar_too_many_sessions"
         return self.capacity.refusal(client)
 

@@ -94,6 +94,7 @@ class Servers:
     async def stop(self) -> None:
         """Ends everything at once."""
         self.relay.ready, self.relay.draining = False, True
+        self.relay.turns.hurries = True
         self.stop_listening()
         for call in list(self.relay.calls):
             call.abort()

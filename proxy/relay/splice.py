@@ -11,17 +11,15 @@ is not read again for a moment. How a leg's end becomes the other's:
           vendor's leg closes when it ends, or after `HELD_FIN_SECONDS`; the vendor's FIN ends both, once all is written.
     RST   an RST, once all is written; so does whatever breaks TLS: a fatal alert, a record that is none.
 
-When many calls end at once, what follows from that for their other legs is done call by call, a turn of the loop each.
+When many calls end at once, what follows from that for their other legs is done call by call, a turn of the loop each; or before
+the other side is heard again, so that who hung up first stays first.
 Nothing here knows of vendors or verdicts: a `Watch` is told what happened.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import socket
-import ssl
-import struct
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
@@ -29,6 +27,8 @@ from typing import ClassVar, Final, Protocol, cast
 
 from proxy.core.verdict import Side, Transport
 from proxy.core.wire import Feed
+from proxy.relay.ends import how_lost, reset_on_close
+from proxy.relay.feeds import NOTHING, First, Then
 from proxy.relay.tcpinfo import LEFT, STATE_CLOSED, state_of
 from proxy.relay.turns import Turns
 
@@ -45,11 +45,8 @@ PART: Final = 16 << 10
 REST_SECONDS: Final = 0.004
 """For which a leg that has brought so much is not read. It may still bring 60 MB a second, 16 over TLS, and leaves most of a core
 to others."""
-_GIVEN_UP: Final = frozenset({errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
-"""With which the kernel gives a peer up that it does not hear of any more: it says what it last learned of the way there."""
 _CUT: Final = (Transport.RESET, Transport.TLS)
 """What came before may not have been all."""
-_RESETS: Final = struct.pack("ii", 1, 0)
 
 
 class Watch(Protocol):
@@ -65,18 +62,14 @@ class Watch(Protocol):
         """Both legs are gone. Called once, last."""
 
 
-NOTHING: Final = Feed()
-"""How a blind leg looks at what crosses."""
-
-
 class Leg:
     """One side's protocol. `data_received` is the hot path: a write, a clock reading, a look.
 
     The loops ask a protocol for its methods, not for its ancestry; a class that inherits from none of theirs can be compiled.
     """
 
-    __slots__ = ("_brought", "_look", "_rest", "_since", "_splice", "_write", "ended", "eof", "other", "reading_held", "side", "told",
-                 "transport", "was_reset")
+    __slots__ = ("_brought", "_look", "_rest", "_since", "_splice", "_write", "ended", "eof", "fin_sent", "other", "reading_held",
+                 "side", "told", "transport", "was_reset")
     __deletable__: ClassVar = ("_splice", "other", "transport")  # asked for by the compiler
 
     def __init__(self, splice: Splice, side: Side, look: Feed) -> None:
@@ -86,6 +79,7 @@ class Leg:
         self.side = side
         self.ended = False  # the transport is gone
         self.eof = False  # the peer will send no more
+        self.fin_sent = False  # to the peer: nothing can be written any more
         self.reading_held = False  # the other side takes no more
         self._rest: asyncio.TimerHandle | None = None  # not read until then: it has brought MUCH
         self._brought, self._since = 0, 0.0  # in large parts, since when
@@ -120,9 +114,14 @@ class Leg:
         self.stop_writing()
         self.blind()
 
+    def beforehand(self, act: Callable[[], None]) -> None:
+        """Acts each time before bytes that have crossed are looked at."""
+        if self._look is not NOTHING:
+            self._look = First(act, self._look)
+
     def afterwards(self, act: Callable[[], None]) -> None:
         """Acts each time that bytes have crossed and were looked at."""
-        self._look = _Then(self._look, act)
+        self._look = Then(self._look, act)
 
     def left(self, how: Transport, then: Callable[[Transport], None]) -> None:
         """The peer has left. Tells of it, then lets the other leg know."""
@@ -187,6 +186,17 @@ class Leg:
         if not (self.reading_held or self.resting or self.ended or self.transport.is_closing()):
             self.transport.resume_reading()
 
+    @property
+    def can_be_told(self) -> bool:
+        """Whether something may still be written to the peer."""
+        return not (self.ended or self.fin_sent or self.transport.is_closing())
+
+    def write_fin(self) -> None:
+        """After which nothing can be written."""
+        if self.can_be_told:
+            self.fin_sent = True
+            self.transport.write_eof()
+
     def fin_waits(self) -> None:
         """While reading is held, the peer has sent a FIN: it is met when what came before it is read."""
 
@@ -204,23 +214,10 @@ def _drop(data: bytes) -> None:
     """How a leg writes whose other side is gone."""
 
 
-class _Then(Feed):
-    """Acts each time that something was fed."""
-
-    __slots__ = ("_act", "_first")
-
-    def __init__(self, first: Feed, act: Callable[[], None]) -> None:
-        self._first, self._act = first, act
-
-    def feed(self, data: bytes, now: float) -> None:
-        self._first.feed(data, now)
-        self._act()
-
-
 class Splice:
     """Two legs and their ends."""
 
-    __slots__ = ("_done", "_timers", "_turns", "client", "vendor", "watch")
+    __slots__ = ("_done", "_due", "_timers", "_turns", "client", "vendor", "watch")
 
     def __init__(self, watch: Watch, look_client: Feed, look_vendor: Feed, turns: Turns,
                  client: Callable[[Splice, Side, Feed], Leg] = Leg) -> None:
@@ -229,6 +226,7 @@ class Splice:
         self.client = client(self, Side.CLIENT, look_client)
         self.vendor = Leg(self, Side.VENDOR, look_vendor)
         self._timers: list[asyncio.TimerHandle] = []
+        self._due: deque[Callable[[], None]] = deque()  # what follows from ends, in their order
         self._done = False
 
     def join(self, client: asyncio.Transport, vendor: asyncio.Transport) -> None:
@@ -280,7 +278,7 @@ class Splice:
 
     def eof(self, leg: Leg) -> bool:
         """Whether the leg stays open for the other way. What follows from its FIN waits for its turn."""
-        self._turns.add(partial(self._pass_eof_on, leg))
+        self._comes(leg, partial(self._pass_eof_on, leg))
         return not (leg.other.ended or leg.other.eof) and self._can_stay(leg)
 
     @staticmethod
@@ -300,13 +298,27 @@ class Splice:
             self.finish(other)
         elif not other.transport.can_write_eof():
             self.later(HELD_FIN_SECONDS, partial(self.finish, other))
-        elif not other.transport.is_closing():
-            other.transport.write_eof()
+        else:
+            other.write_fin()
 
     def lost(self, leg: Leg, exc: Exception | None) -> None:
         """Nothing can be written to the leg any more. What follows from that waits for its turn."""
         leg.other.stop_writing()
-        self._turns.add(partial(self._pass_loss_on, leg, exc))
+        self._comes(leg, partial(self._pass_loss_on, leg, exc))
+
+    def _comes(self, leg: Leg, act: Callable[[], None]) -> None:
+        """What follows from an end of the leg waits for its turn, but not until the other side was heard: who was first stays first."""
+        self._due.append(act)
+        leg.other.beforehand(self._catch_up)
+        self._turns.add(self._follow)
+
+    def _follow(self) -> None:
+        if self._due:
+            self._due.popleft()()
+
+    def _catch_up(self) -> None:
+        while self._due:
+            self._follow()
 
     def _pass_loss_on(self, leg: Leg, exc: Exception | None) -> None:
         how = Transport.RESET if leg.was_reset else how_lost(exc)
@@ -363,21 +375,3 @@ class Splice:
     def later(self, seconds: float, act: Callable[[], None]) -> None:
         """Acts after so long, unless the splice is over."""
         self._timers.append(asyncio.get_running_loop().call_later(seconds, self._turns.add, act))
-
-
-def how_lost(exc: Exception | None) -> Transport:
-    """What `connection_lost` was told, in our words."""
-    if exc is None:
-        return Transport.EOF
-    if isinstance(exc, ssl.SSLError):
-        return Transport.TLS
-    return Transport.TIMEOUT if isinstance(exc, OSError) and exc.errno in _GIVEN_UP else Transport.RESET
-
-
-def reset_on_close(transport: asyncio.Transport) -> None:
-    """Closing will send RST instead of FIN (SO_LINGER with no time)."""
-    sock = transport.get_extra_info("socket")
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESETS)
-    except (OSError, AttributeError, ValueError):
-        return

@@ -21,7 +21,7 @@ from typing import Final
 from proxy.core.inject import NORMAL, POLICY_VIOLATION, SERVICE_RESTART, UpToClose, before_close, close_frame, said, text_frame
 from proxy.core.policy import Action, Policy, Rule
 from proxy.core.session import Session
-from proxy.core.standin import KeepAlives, is_open, lacks_end, may_speak, says_goodbye, session_limit
+from proxy.core.standin import KeepAlives, is_open, is_there, lacks_end, may_speak, says_goodbye, session_limit
 from proxy.core.verdict import Noticed, Transport
 from proxy.relay.splice import Splice
 
@@ -100,12 +100,15 @@ class StandIn:
     # We end it
 
     def refused(self, rule: Rule, sentence: str) -> None:
-        self._end_session(CODES[rule], sentence, b"", close_frame(POLICY_VIOLATION, sentence, b""))
+        """Nothing of the client's goes on any more: somebody has to end it, and to tell."""
+        if self._over:
+            if self._session.gate_failed:
+                self.splice.abort()
+        elif is_there(self._session):
+            self._end_session(CODES[rule], sentence, b"", close_frame(POLICY_VIOLATION, sentence, b""))
 
     def _end_session(self, code: str, words: str, at_last: bytes, at_once: bytes = b"") -> None:
         session, splice = self._session, self.splice
-        if self._over or not is_open(session):
-            return
         speaks = may_speak(session) and lacks_end(session)
         session.ended_here(code, words)
         splice.client.mute()  # if it is not already
@@ -127,14 +130,14 @@ class StandIn:
             return
         client.told = True
         client.read_on()  # what is not read when it is closed would make a reset of it
-        if client.transport.can_write_eof() and not client.transport.is_closing():
-            client.transport.write_eof()
+        if client.transport.can_write_eof():
+            client.write_fin()
         splice.later(LINGER_SECONDS, partial(splice.finish, client))
 
     def _close_client(self) -> None:
         """Once the vendor's bytes stand between two messages. After it nothing goes to the client any more."""
         session, splice = self._session, self.splice
-        if not self._client_close or splice.client.ended or splice.client.transport.is_closing():
+        if not self._client_close or not splice.client.can_be_told:
             return
         session.settle()
         if (self._to_client or session.from_vendor.scanner).takes_a_message:
@@ -262,5 +265,5 @@ class StandIn:
 
     def _tell_vendor(self, data: bytes) -> None:
         vendor = self.splice.vendor
-        if data and not vendor.ended and not vendor.transport.is_closing():
+        if data and vendor.can_be_told:
             vendor.transport.write(data)

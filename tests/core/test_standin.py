@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from proxy.core.policy import SessionDuration
-from proxy.core.standin import HEARD_SECONDS, KeepAlives, is_open, lacks_end, may_speak, says_goodbye, session_limit
+from proxy.core.standin import HEARD_SECONDS, KeepAlives, is_open, is_there, lacks_end, may_speak, says_goodbye, session_limit
 from proxy.core.verdict import Side
 
 from .caller import Call, assemblyai, deepgram, nextevi
@@ -134,3 +134,15 @@ def test_what_tells_that_a_session_ended_well() -> None:
         for other in (b'{"type":"Results"}', b'{"type":"Turn"}', b"", b"[]", b"\xff"):
             assert not says_goodbye(session, other)
     assert not says_goodbye(Play("/nowhere").session, b'{"type":"Metadata"}')
+
+
+def test_between_two_streams_a_session_is_there_and_not_open() -> None:
+    call = deepgram().talk(1)
+    session = call.play.session
+    assert is_there(session)
+    assert is_open(session)
+    call.says(type="CloseStream")
+    assert is_there(session)
+    assert not is_open(session)
+    call.play.client_closes()
+    assert not is_there(session)

@@ -296,6 +296,11 @@ async def accept(peer: Peer, glued: bytes = b"") -> bytes:
     return head
 
 
+async def accept_and_stay(peer: Peer) -> None:
+    """As a vendor that says no more than that."""
+    await accept(peer)
+
+
 def answering(answer: bytes, close: bool = True) -> Script:
     """A vendor that reads a head and gives this answer to it."""
 

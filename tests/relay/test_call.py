@@ -6,7 +6,7 @@ import asyncio
 import gc
 import gzip
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import brotli
@@ -15,13 +15,13 @@ import pytest
 from proxy.core.policy import Policy
 from proxy.core.session import Session
 from proxy.core.tally import NOT_READY
-from proxy.core.verdict import Inspection, Outcome, Side
+from proxy.core.verdict import Inspection, Outcome, Side, Transport
 from proxy.relay import call as calls
 from proxy.relay.call import Waiting
 from proxy.settings.model import Timeouts
 from tests.aio import run
 from tests.relay.peers import SWITCHING, TARGET, Peer, Rig, answering, frame, request, rig, until, until_still
-from tests.relay.policies import gated, policy, the_call
+from tests.relay.policies import close, gated, policy, the_call
 
 # The request
 
@@ -487,5 +487,35 @@ def test_how_long_a_hello_may_take_is_a_setting(loop: str) -> None:
             await until(lambda: relay.app.ledger.stalls["deepgram", "not_ready"] == 1)
             client.rst()
             assert [fact.fact for fact in (await relay.report()).facts] == ["never_ready"]
+
+    run(main(), loop)
+
+
+# Many end at once
+
+
+@pytest.mark.parametrize("how", [Transport.RESET, Transport.EOF])
+def test_who_hung_up_first_stays_first_however_long_it_waits_to_be_told(loop: str, how: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What follows from the vendor's end has its turn late; the client, which knows nothing of it, ends its call meanwhile."""
+    async def main() -> None:
+        async with rig() as relay:
+            client, vendor = await relay.open()
+            session, turns, due = the_call(relay).session, relay.app.relay.turns, list[Callable[[], None]]()
+            monkeypatch.setattr(turns, "add", due.append)
+            if how is Transport.RESET:
+                vendor.rst()
+            else:
+                vendor.fin()
+            await until(lambda: bool(due))
+            assert session.ending.ended_by == Side.UNKNOWN
+            await client.send(close(1000, mask=b"abcd"))
+            await until(lambda: session.ending.ended_by != Side.UNKNOWN)
+            monkeypatch.undo()
+            for piece in due:
+                turns.add(piece)
+            client.close()
+            vendor.close()
+            verdict = (await relay.report()).verdict
+            assert (verdict.code, verdict.initiated_by, verdict.ended_by) == (f"transport_{how}", Side.VENDOR, Side.VENDOR)
 
     run(main(), loop)

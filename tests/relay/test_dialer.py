@@ -15,7 +15,9 @@ import pytest
 
 from proxy.app import App, upstream_tls
 from proxy.core.verdict import Outcome, Owner
-from proxy.relay.dialer import Upstream
+from proxy.relay.dialer import SPACING_SECONDS, Dialer, Upstream
+from proxy.relay.takeover import Head
+from proxy.relay.turns import Turns
 from proxy.settings.model import Timeouts
 from proxy.settings.tls import UpstreamTls
 from tests.aio import free_port, run, tls_pair
@@ -27,6 +29,7 @@ from tests.relay.peers import (
     Rig,
     Script,
     accept,
+    accept_and_stay,
     answering,
     connect,
     listening,
@@ -67,10 +70,6 @@ async def goes_on(relay: Rig) -> None:
     assert (await client.head()).startswith(b"HTTP/1.1 101 ")
     client.rst()
     await relay.report()
-
-
-async def accept_and_stay(peer: Peer) -> None:
-    await accept(peer)
 
 
 async def end(peer: Peer) -> None:
@@ -421,3 +420,38 @@ def test_the_host_header(url: str, host: bytes) -> None:
 def test_only_tls_goes_through_the_proxy() -> None:
     assert Upstream.of("http://vendor.test", None, "http://proxy.test:3128").proxy is None
     assert str(Upstream.of("https://vendor.test", None, "http://proxy.test:3128").proxy) == "http://proxy.test:3128"
+
+
+def test_a_resolver_that_says_nothing_is_no_silence_of_the_vendors(loop: str) -> None:
+    async def silent(host: str, port: int) -> list[Any]:
+        await asyncio.Event().wait()
+        return []
+
+    async def main() -> None:
+        async with listening() as vendor:
+            chosen = settings("http://vendor.test:9", timeouts=Timeouts(dial=0.3))
+            async with relaying(chosen, vendor, prepare=resolving(silent)) as relay:
+                client = await relay.call(request(TARGET))
+                assert (await client.head()).startswith(b"HTTP/1.1 502 ")
+                client.close()
+                verdict = (await relay.report()).verdict
+                assert (verdict.code, verdict.owner) == ("transport_dns", Owner.NETWORK)
+
+    run(main(), loop)
+
+
+def test_who_gives_up_takes_no_time_of_the_others(loop: str) -> None:
+    """A vendor that takes no connections, and a thousand callers who do not wait for it."""
+    async def main() -> None:
+        dialer = Dialer(lambda *_: None, Head(8190, 128), 1.0, Turns())
+        now = asyncio.get_running_loop().time
+        dialer._next_start = now() + 10 * SPACING_SECONDS
+        many = [asyncio.create_task(dialer._turn()) for _ in range(1_000)]
+        await asyncio.sleep(0)
+        for one in many:
+            one.cancel()
+        await dialer._turn()
+        assert dialer._next_start <= now() + SPACING_SECONDS
+        await dialer.close()
+
+    run(main(), loop)

@@ -324,3 +324,34 @@ def test_one_that_is_ended_by_a_rule_is_left_to_it(loop: str) -> None:
             assert (await relay.report()).verdict.outcome == "refused_here"
 
     run(main(), loop)
+
+
+@pytest.mark.parametrize("who", ["client", "vendor"])
+def test_a_call_that_is_half_closed_already(loop: str, who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can be said to whoever has our FIN; the other is told, and nobody waits for what cannot come."""
+    monkeypatch.setattr(standin, "DRAIN_SECONDS", 0.1)
+
+    async def main() -> None:
+        async with draining({}) as relay:
+            client, vendor = await talking(relay)
+            gone, told = (client, vendor) if who == "client" else (vendor, client)
+            gone.fin()
+            assert await told.rest() == b""
+            relay.app.drain()
+            report = await relay.report()
+            assert report.verdict.ended_by == who
+            assert report.duration_seconds < server.END_SECONDS
+            await relay.app.drained.wait()
+
+    run(main(), loop)
+
+
+def test_to_end_at_once_spares_nobody(loop: str) -> None:
+    async def main() -> None:
+        async with draining({}) as relay:
+            await talking(relay)
+            relay.app.drain(at_once=True)
+            await is_drained(relay)
+            assert relay.app.relay.turns.hurries
+
+    run(main(), loop)

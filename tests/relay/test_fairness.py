@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from proxy.core.policy import Policy
 from proxy.core.verdict import Side, Transport
 from proxy.relay import splice
-from proxy.relay.splice import MUCH, NOTHING, Leg, Splice
+from proxy.relay.feeds import NOTHING
+from proxy.relay.splice import MUCH, Leg, Splice
 from proxy.relay.turns import Turns
 from tests.aio import run
 from tests.relay.peers import frame

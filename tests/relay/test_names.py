@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from proxy.relay.names import FRESH_SECONDS, RETRY_SECONDS, STALE_SECONDS, Names
+from proxy.relay.names import FRESH_SECONDS, PATIENCE_SECONDS, RETRY_SECONDS, STALE_SECONDS, Names
 from tests.aio import run
 
 
@@ -198,3 +198,25 @@ def test_a_real_look_up(loop: str) -> None:
         assert {one["host"] for one in await Names().resolve("localhost", 80)} & {"127.0.0.1", "::1"}
 
     run(main(), loop)
+
+
+def test_a_resolver_that_says_nothing_costs_no_call_the_stale_answer() -> None:
+    """It is waited for a little, by all who ask together, and then not asked again for a while; what it says at last is heard."""
+    async def scenario(resolver: Resolver, names: Names) -> None:
+        await first(names)
+        resolver.gate, resolver.address = asyncio.Event(), "192.0.2.4"
+        resolver.now += FRESH_SECONDS
+        asking = [asyncio.create_task(first(names)) for _ in range(3)]
+        await some_turns()
+        assert not any(one.done() for one in asking)
+        resolver.now += PATIENCE_SECONDS
+        assert await asyncio.gather(*asking) == ["192.0.2.1"] * 3
+        resolver.now += RETRY_SECONDS / 2
+        assert await first(names) == "192.0.2.1"
+        assert len(resolver.asked) == 2
+        resolver.gate.set()
+        await some_turns()
+        assert await first(names) == "192.0.2.4"
+        assert len(resolver.asked) == 2
+
+    played(scenario)

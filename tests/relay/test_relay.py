@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from proxy.core.verdict import Outcome, Owner
 from proxy.settings.model import Correlation, Limits
 from tests.aio import run
-from tests.relay.peers import TARGET, Peer, Rig, frame, request, rig
+from tests.relay.peers import TARGET, Peer, Rig, accept_and_stay, frame, request, rig
 
 LISTEN = b"/v1/listen"
 
@@ -228,5 +229,31 @@ def test_who_has_waited_meets_the_settings_of_today(loop: str, monkeypatch: pyte
             app._doors = {place: replace(door, paths=()) for place, door in app._doors.items()}
             turn.set()
             assert await asked == (403, "sidecar_not_allowed")
+
+    run(main(), loop)
+
+
+def test_calls_whose_clients_have_left_take_no_place(loop: str) -> None:
+    """A vendor restarts and all come back at once: what is still to be told of their first calls waits for its turn."""
+    many = 30
+
+    async def main() -> None:
+        async with rig(accept_and_stay, limits=Limits(sessions=many)) as relay:
+            clients = [await relay.call(request(TARGET)) for _ in range(many)]
+            for client in clients:
+                await client.head()
+            assert await answer(relay, request(LISTEN)) == (503, "sidecar_too_many_sessions")
+
+            async def again(client: Peer) -> bytes:
+                with suppress(ConnectionError):
+                    await client.rest()
+                client.close()
+                line = await relay.call(request(TARGET))
+                return (await line.head())[:12]
+
+            assert relay.vendor is not None
+            for vendor in list(relay.vendor.peers):
+                vendor.rst()
+            assert set(await asyncio.gather(*map(again, clients))) == {b"HTTP/1.1 101"}
 
     run(main(), loop)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import hashlib
 import ssl
 from functools import partial
@@ -11,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from proxy.core.verdict import Inspection, Side, Transport
+from proxy.core.verdict import Inspection, Side
 from proxy.relay import splice
 from proxy.relay.call import Call
+from proxy.relay.feeds import NOTHING
 from proxy.relay.turns import Turns
 from proxy.settings.tls import Tls
 from tests.aio import run
@@ -311,7 +311,7 @@ class Full(asyncio.Transport):
 
 
 def test_a_pause_that_came_before_the_splice() -> None:
-    both = splice.Splice(Call.__new__(Call), splice.NOTHING, splice.NOTHING, Turns())
+    both = splice.Splice(Call.__new__(Call), NOTHING, NOTHING, Turns())
     client, vendor = Full(), Full()
     both.join(client, vendor)
     both.start(b"", b"")
@@ -363,12 +363,3 @@ def test_looking_that_raises_in_an_open_call_costs_no_byte(loop: str) -> None:
 
 def _raises(self: object, data: bytes, now: float) -> None:
     raise RuntimeError("a bug")
-
-
-def test_transport_names() -> None:
-    assert splice.how_lost(None) is Transport.EOF
-    assert splice.how_lost(ConnectionResetError()) is Transport.RESET
-    assert splice.how_lost(TimeoutError(110, "timed out")) is Transport.TIMEOUT
-    assert splice.how_lost(OSError(errno.EHOSTUNREACH, "no route")) is Transport.TIMEOUT
-    assert splice.how_lost(BrokenPipeError()) is Transport.RESET
-    assert splice.how_lost(ssl.SSLError(1, "SSLV3_ALERT_BAD_RECORD_MAC")) is Transport.TLS

@@ -472,6 +472,43 @@ def test_a_fault_of_ours_costs_nobody_the_call(loop: str, monkeypatch: pytest.Mo
     run(main(), loop)
 
 
+def test_what_is_refused_after_the_end_message_is_told_too(loop: str) -> None:
+    """It goes nowhere, nor does anything after it: a client that is told nothing of that would speak into the void."""
+    async def main() -> None:
+        async with gated({}, policy(message_shape={})) as relay:
+            client, vendor = await talking(relay)
+            end = frame(1, END, mask=MASK)
+            await client.send(end)
+            assert await vendor.exactly(len(end)) == end
+            await client.send(frame(1, b"not json", mask=MASK))
+            first, payload, _ = await read_frame(client)
+            assert (first, payload[:2]) == (0x88, b"\x03\xf0")
+            assert await read_frame(vendor) == (0x88, b"\x03\xe8", True)
+            await part(client, vendor)
+            verdict = (await relay.report()).verdict
+            assert (verdict.outcome, verdict.code) == ("refused_here", "sidecar_message_shape")
+
+    run(main(), loop)
+
+
+def test_what_is_refused_after_a_fault_of_ours_ends_the_call(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is there to tell the client: but nor does it go on as if nothing were."""
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        async with gated({}, policy(message_shape={})) as relay:
+            client, vendor = await talking(relay)
+            monkeypatch.setattr(standin.StandIn, "_look", broken)
+            await until(lambda: the_call(relay).session.gate_failed)
+            await client.send(frame(1, b"not json", mask=MASK))
+            await relay.report()
+            client.close()
+            vendor.close()
+
+    run(main(), loop)
+
+
 # Too many of them
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from proxy.relay.turns import ENDS_FIRST, LONGEST_REST, Turns
+from proxy.relay.turns import ENDS_FIRST, HURRIED, LONGEST_REST, Turns
 from tests.aio import LOOPS, run
 
 
@@ -160,3 +160,20 @@ def test_a_long_piece_is_followed_by_a_rest(loop: str, monkeypatch: pytest.Monke
 
     run(main(), loop)
     assert rests[-2:] == [pytest.approx(0.003), LONGEST_REST]
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_hurry_does_several_at_a_time(loop: str) -> None:
+    seen: list[str] = []
+
+    async def main() -> None:
+        turns = Turns()
+        turns.hurries = True
+        for _ in range(HURRIED + 1):
+            turns.add(lambda: seen.append("piece"))
+        await asyncio.sleep(0)
+        seen.append("another")
+        await several_turns()
+
+    run(main(), loop)
+    assert [(one, len(list(same))) for one, same in groupby(seen)] == [("piece", HURRIED), ("another", 1), ("piece", 1)]

@@ -15,7 +15,7 @@ from typing import Final
 
 from proxy.core.frames import made
 from proxy.core.wire import FIN
-from proxy.relay.splice import reset_on_close
+from proxy.relay.ends import reset_on_close
 from tests.relay.peers import SWITCHING, request
 
 PATH: Final = b"/v1/listen?encoding=linear16&sample_rate=16000"
