@@ -62,8 +62,11 @@ def over_tls(stage: Stage) -> None:
     leading(stage, "https", "localhost", ssl.create_default_context(cafile=certificate()[0]))
 
 
+SILENCE: Final = "silence"
+
+
 def naming(stage: Stage, answers: dict[str, str]) -> None:
-    """What names stand for; one that is not among them is not known."""
+    """What names stand for; one that is not among them is not known, and of SILENCE nothing is heard."""
     loop = asyncio.get_running_loop()
     real = loop.getaddrinfo
 
@@ -73,6 +76,8 @@ def naming(stage: Stage, answers: dict[str, str]) -> None:
             return found
         if host not in answers:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        if answers[host] == SILENCE:
+            await asyncio.Event().wait()
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (answers[host], port))]
 
     stage.patch.setattr(loop, "getaddrinfo", getaddrinfo)
@@ -99,6 +104,19 @@ async def dns_fails_later(stage: Stage) -> None:
     answers.clear()
     _, vendor = await talk(stage)
     vendor.leaves()
+
+
+@row("dial", "the name's server says nothing, and an hour ago it did: the old address is used", client="101, FIN",
+     says="error transport_eof network vendor vendor", wires=PLAIN, patches={**FORGETFUL, "proxy.relay.names.PATIENCE_SECONDS": 0.1})
+async def dns_is_silent(stage: Stage) -> None:
+    answers = {"vendor.test": "127.0.0.1"}
+    naming(stage, answers)
+    renamed(stage, "vendor.test")
+    await stage.rig.app.dialer._names.resolve("vendor.test", stage.rig.vendor.port if stage.rig.vendor else 0)
+    answers["vendor.test"] = SILENCE
+    _, vendor = await talk(stage)
+    vendor.leaves()
+    await stage.rig.app.dialer._names.close()  # it would ask for as long as the process lives
 
 
 @row("dial", "the name's address changes: open calls stay, the next one goes to the new address", client="101, FIN", vendor="FIN",
