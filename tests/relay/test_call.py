@@ -8,6 +8,7 @@ import gzip
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
+from weakref import WeakSet
 
 import brotli
 import pytest
@@ -404,7 +405,15 @@ def test_nor_does_an_end_that_is_cut_short_leave_anything(loop: str) -> None:
 
 
 @pytest.mark.parametrize("target", [b"/v1/listen", b"/nowhere"], ids=["refused", "not_found"])
-def test_nor_does_one_that_never_opens_leave_anything(loop: str, target: bytes) -> None:
+def test_nor_does_one_that_never_opens_leave_anything(loop: str, target: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting, begin = WeakSet[Waiting](), Waiting.__init__
+
+    def begun(one: Waiting, gone: Callable[[Transport], None]) -> None:
+        begin(one, gone)
+        waiting.add(one)
+
+    monkeypatch.setattr(Waiting, "__init__", begun)
+
     async def main() -> None:
         async with rig(answering(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}")) as relay:
             gc.collect()
@@ -412,7 +421,7 @@ def test_nor_does_one_that_never_opens_leave_anything(loop: str, target: bytes) 
             await client.rest()
             await relay.report()
             client.close()
-            await until_still(lambda: there(Waiting))
+            await until(lambda: not waiting)
             assert not of_calls(circles())
 
     uncollected(main(), loop)
