@@ -21,7 +21,7 @@ from proxy.core.checks.received import audio_received, idle
 from proxy.core.crowd import Company
 from proxy.core.report import Evidence
 from proxy.core.verdict import Check, Inspection, Noticed, Owner, Side
-from tests.core.caller import Call, assemblyai, deepgram, nextevi
+from tests.core.caller import Call, Speaker, assemblyai, deepgram, nextevi
 from tests.core.playbook import BINARY, V1
 
 from .cases import call, case, vendor
@@ -89,6 +89,12 @@ FINDINGS: Final = [
      Finding(Evidence(Check.AUDIO_RATE, "read", 1.25, 1.304, "ratio", 23.0, 0.0, "yes"), None, None)),
     (audio_rate, lambda: call(rate_ratio=1.25).talk(60, speed=10), "CODE",
      Finding(Evidence(Check.AUDIO_RATE, "read", 1.25, 10.017, "ratio", 5.99, 0.0, "yes"), None, None)),
+    (audio_rate, lambda: call(rate_ratio=1.25).talk(30, chunk=1.0), "CODE",
+     Finding(Evidence(Check.AUDIO_RATE, "delivered", 1.25, 1.0, "ratio", 29.0, 0.0, "no"), Owner.VENDOR, rates.REAL_TIME)),
+    (audio_rate, lambda: call(rate_ratio=1.25).talk(20, speed=1.15), "CODE",
+     Finding(Evidence(Check.AUDIO_RATE, "read", 1.25, 1.149, "ratio", 17.304, 0.0, "cannot_tell"), Owner.UNKNOWN, rates.UNCLEAR)),
+    (audio_rate, lambda: call().talk(10, speed=1.25), "CODE",
+     Finding(Evidence(Check.AUDIO_RATE, "read", None, 1.263, "ratio", 7.92, 0.0, "yes"), None, None)),
     (audio_rate, lambda: call().talk(10, speed=1.15), "CODE",
      Finding(Evidence(Check.AUDIO_RATE, "read", None, 1.148, "ratio", 8.609, 0.0, "cannot_tell"), Owner.UNKNOWN, rates.UNCLEAR)),
     (audio_rate, lambda: call(rate_ratio=1.25), "CODE",
@@ -178,6 +184,12 @@ FINDINGS: Final = [
      Finding(Evidence(Check.AUDIO_DECODABLE, "read", None, 0, "flaws", None, None, "cannot_tell"), None, None)),
     (audio_decodable, lambda: deepgram().talk(5, results=True).pause(3), "CODE",
      Finding(Evidence(Check.AUDIO_DECODABLE, "read", None, 0, "flaws", None, None, "cannot_tell"), None, None)),
+    (audio_decodable, call, "BAD_HEADER",
+     Finding(Evidence(Check.AUDIO_DECODABLE, "read", None, 0, "flaws", None, None, "cannot_tell"), Owner.UNKNOWN, finding.NO_AUDIO)),
+    (audio_decodable, lambda: Speaker().begins().talk(1), "BAD_HEADER",
+     Finding(Evidence(Check.AUDIO_DECODABLE, "read", None, 0, "flaws", None, None, "no"), Owner.VENDOR, forms.HEADED)),
+    (audio_decodable, lambda: Speaker().begins().talk(1), "BAD_DECODE",
+     Finding(Evidence(Check.AUDIO_DECODABLE, "read", None, 0, "flaws", None, None, "cannot_tell"), Owner.UNKNOWN, forms.WHOLE_FILES)),
     (credentials, lambda: assemblyai(headers={}, ready=False), "BAD_KEY",
      Finding(Evidence(Check.CREDENTIALS, None, 0, 0, "credentials", None, None, "yes"), None, access.NONE_CAME)),
     (credentials, lambda: assemblyai(headers={"authorization": "abc"}, ready=False), "BAD_KEY",
