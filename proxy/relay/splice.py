@@ -317,7 +317,7 @@ class Splice:
             self._due.popleft()()
 
     def _catch_up(self) -> None:
-        while self._due:
+        for _ in range(len(self._due)):  # an end that comes of it has its turn later: its leg is being heard
             self._follow()
 
     def _pass_loss_on(self, leg: Leg, exc: Exception | None) -> None:
