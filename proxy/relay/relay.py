@@ -238,9 +238,15 @@ class Relay:
     def _refusal(self, client: asyncio.BaseTransport | None) -> str | None:
         if self.draining:
             return "sidecar_draining"
-        if self.most is not None and len(self.calls) > self.most < sum(call.is_there for call in self.calls):
+        if self._is_full:
             return "sidecar_too_many_sessions"
         return self.capacity.refusal(client)
+
+    @property
+    def _is_full(self) -> bool:
+        """Counts one by one only where it may be: of calls that are over the reports may still wait for their turn."""
+        most, calls = self.most, self.calls
+        return most is not None and len(calls) > most and sum(call.is_there for call in calls) > most
 
     def _say_open(self, session: Session) -> None:
         log.session_open(**_named(session), listener=session.listener, vendor=session.vendor, endpoint=session.endpoint,
