@@ -241,7 +241,7 @@ def _vendors(settings: Settings) -> dict[str, Vendor]:
 
 
 def _doors(settings: Settings, vendors: dict[str, Vendor]) -> dict[Place, Door]:
-    shared = cache(upstream_tls)  # to read the system's CAs takes longer than the rest of a start for one listener
+    shared = cache(upstream_tls)  # reading the system's CAs is most of what this takes
     return {place: _door(settings, listener, vendors[listener.vendor], shared) for place, listener in places(settings).items()}
 
 

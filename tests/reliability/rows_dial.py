@@ -22,6 +22,8 @@ from tests.reliability.stage import PLAIN, TLS, Stage, row
 BAD_ACCEPT: Final = SWITCHING.replace(ACCEPT, b"AAAAAAAAAAAAAAAAAAAAAAAAAAA=")
 REFUSAL: Final = b"HTTP/1.1 401 Unauthorized\r\ndg-error: INVALID_AUTH\r\nTransfer-Encoding: chunked\r\n\r\n"
 FORGETFUL: Final = {"proxy.relay.names.FRESH_SECONDS": 0.0, "proxy.relay.names.RETRY_SECONDS": 0.0}
+SILENCE: Final = "silence"
+"""In an address's place: of this name nothing is heard."""
 SOON: Final = {"timeouts": Timeouts(dial=0.2)}
 BARE: Final = {"vendor_tls": None}
 """The vendor of a row over TLS has none of its own."""
@@ -60,9 +62,6 @@ def renamed(stage: Stage, host: str) -> None:
 def over_tls(stage: Stage) -> None:
     """The door leads to https, whatever is there."""
     leading(stage, "https", "localhost", ssl.create_default_context(cafile=certificate()[0]))
-
-
-SILENCE: Final = "silence"
 
 
 def naming(stage: Stage, answers: dict[str, str]) -> None:
