@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import resource
 import signal
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -43,8 +42,9 @@ from proxy.telemetry.tracing import tracing
 
 CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Of listeners with TLS 1.2: those with forward secrecy and authenticated encryption. TLS 1.3 has no others."""
-GC_THRESHOLD: Final = (2_000, 10, 10)
-"""A look at all objects is a pause that every open call hears; but what is over leaves no circles, so that few are needed."""
+GC_THRESHOLD: Final = (1_000, 3, 70)
+"""A look at objects is a pause that every open call hears, as long as they are many. Looks at the young are short ones (at most 4,000,
+2 ms); looks at all are few, since what is over leaves no circles."""
 
 
 def build() -> str:
@@ -295,8 +295,6 @@ def listener_tls(listener: Listener) -> ssl.SSLContext | None:
 
 async def serve(settings: Settings, reread: Callable[[], Settings]) -> None:
     """Runs until a signal or the admin page ends it. Raises BindError."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a call takes two descriptors; 1,024 is the usual soft limit
     async with running(settings, reread) as app:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, app.drain)

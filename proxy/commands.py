@@ -33,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from proxy.relay.capacity import make_room
     from proxy.relay.server import BindError
     from proxy.settings import ConfigError, Overrides, load
     from proxy.telemetry import log
@@ -47,6 +48,7 @@ def _run(args: argparse.Namespace) -> int:
         settings = read()
     except ConfigError as error:
         return _problems(error.problems)
+    make_room()
     lines = log.setup(settings.log.level)
     try:
         _on(args.loop, _serve(settings, read))

@@ -15,6 +15,7 @@ from proxy.core.listing import Entry
 from proxy.core.verdict import Verdict
 from proxy.settings import Settings, load_all
 from proxy.simulators import FAULTS
+from proxy.telemetry import log
 from tests.aio import free_port
 from tests.settings.conftest import ACME
 
@@ -238,6 +239,25 @@ def test_run_enforces_where_it_is_told_to(flags: list[str], mode: str, monkeypat
     monkeypatch.setattr("proxy.commands._serve", serve)
     assert main(["run", "--vendor", "assemblyai", "--listen", "127.0.0.1:0", *flags]) == 0
     assert [listener.policy.mode for settings in ran for listener in settings.listeners] == [mode]
+
+
+def test_run_makes_room_for_descriptors_before_it_has_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With threads the kernel would let it wait."""
+    order: list[str] = []
+    setup = log.setup
+
+    async def serve(settings: Settings, read: object) -> None:
+        order.append("serves")
+
+    def first_thread(level: str) -> Any:
+        order.append("threads")
+        return setup(level)
+
+    monkeypatch.setattr("proxy.commands._serve", serve)
+    monkeypatch.setattr("proxy.relay.capacity.make_room", lambda: order.append("room"))
+    monkeypatch.setattr("proxy.telemetry.log.setup", first_thread)
+    assert main(["run", "--vendor", "assemblyai", "--listen", "127.0.0.1:0"]) == 0
+    assert order == ["room", "threads", "serves"]
 
 
 def test_run_on_a_loop_that_is_not_there(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

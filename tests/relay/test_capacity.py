@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from proxy.app import App
 from proxy.core.overload import SECONDS, reserve
 from proxy.core.verdict import Inspection, Outcome, Owner
 from proxy.relay import capacity
-from proxy.relay.capacity import Capacity
+from proxy.relay.capacity import Capacity, make_room
 from proxy.settings.model import Limits
 from tests.aio import run
 from tests.relay.peers import Rig, frame, request, rig
@@ -209,3 +211,29 @@ def test_the_page_tells_of_it(loop: str) -> None:
             writer.close()
 
     run(main(), loop)
+
+
+TOLD = """
+import os, resource
+from proxy.relay.capacity import make_room
+before = os.listdir("/proc/self/fd")
+make_room()
+assert os.listdir("/proc/self/fd") == before
+print(*resource.getrlimit(resource.RLIMIT_NOFILE))
+print(open("/proc/self/status").read().partition("FDSize:")[2].split()[0])
+"""
+
+
+@pytest.mark.parametrize(("most", "room"), [(4096, 4096), (20_000, 16_384)])
+def test_a_process_has_the_room_for_descriptors_before_it_needs_it(most: int, room: int) -> None:
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < most:
+        pytest.skip("the system allows fewer")
+    told = subprocess.run(["prlimit", f"--nofile=256:{most}", sys.executable, "-c", TOLD], capture_output=True, text=True, check=False)
+    assert (told.stdout.split(), told.stderr) == ([str(most), str(most), str(room)], "")
+
+
+def test_where_there_is_no_room_it_goes_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.relay.capacity.resource.setrlimit", lambda *_: None)
+    monkeypatch.setattr("proxy.relay.capacity.TABLE", 1 << 30)
+    monkeypatch.setattr("proxy.relay.capacity.resource.getrlimit", lambda _: (1024, resource.RLIM_INFINITY))
+    make_room()
