@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).parent
-COMPILED: Final = HERE.parents[1] / "build" / "compiled"
+COMPILED: Final = Path(sys.prefix) / "compiled"
 CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
 ENVOY: Final = CACHE / "earwitness-bench" / "bin" / "envoy"
 ENVOY_TLS: Final = (
