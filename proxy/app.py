@@ -42,9 +42,9 @@ from proxy.telemetry.tracing import tracing
 
 CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Of listeners with TLS 1.2: those with forward secrecy and authenticated encryption. TLS 1.3 has no others."""
-GC_THRESHOLD: Final = (1_000, 3, 70)
-"""A look at objects is a pause that every open call hears, as long as they are many. Looks at the young are short ones (at most 4,000,
-2 ms); looks at all are few, since what is over leaves no circles."""
+GC_THRESHOLD: Final = (2_000, 2, 1_000)
+"""A look at objects is a pause that every open call hears, and the longer the more they are. Looks at the young are short (some
+thousands of objects: 1 to 3 ms); one at all of a thousand calls takes 60 ms, and is rare, since what is over leaves no circles."""
 
 
 def build() -> str:
