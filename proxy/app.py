@@ -27,6 +27,7 @@ from proxy.fleet.fleet import Fleet
 from proxy.relay.call import Door
 from proxy.relay.capacity import Capacity
 from proxy.relay.dialer import Dialer, Upstream
+from proxy.relay.loops import looks_for_garbage
 from proxy.relay.pages import admin_pages, metrics_pages
 from proxy.relay.relay import Correlation, Relay
 from proxy.relay.sampler import Sampler
@@ -42,9 +43,6 @@ from proxy.telemetry.tracing import tracing
 
 CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Of listeners with TLS 1.2: those with forward secrecy and authenticated encryption. TLS 1.3 has no others."""
-GC_THRESHOLD: Final = (2_000, 2, 1_000)
-"""A look at objects is a pause that every open call hears, and the longer the more they are. Looks at the young are short (some
-thousands of objects: 1 to 3 ms); one at all of a thousand calls takes 60 ms, and is rare, since what is over leaves no circles."""
 
 
 def build() -> str:
@@ -301,7 +299,7 @@ async def serve(settings: Settings, reread: Callable[[], Settings]) -> None:
         loop.add_signal_handler(signal.SIGINT, app.drain, True)
         loop.add_signal_handler(signal.SIGHUP, app.reload_soon)
         gc.freeze()  # what start-up made stays: to look at it over and over would only stop the loop
-        gc.set_threshold(*GC_THRESHOLD)
+        gc.set_threshold(*looks_for_garbage(loop))
         gc.enable()
         log.state("ready", listeners={bound.name: str(bound) for bound in app.bound}, version=build(), compiled=is_compiled())
         await app.drained.wait()

@@ -4,7 +4,7 @@ TLS is most of what a frame to a vendor costs beside the kernel. aiofastnet (of 
 without Python's `ssl` between them. The connection beneath stays uvloop's, which tells of a reset also where bytes lie unread before
 it; aiofastnet's own, over `add_reader`, does not (1.2.0 on uvloop). `asyncio` is the standard library throughout.
 
-Owns which loop, and what of it is replaced. Knows nothing of what runs on it.
+Owns which loop, what of it is replaced, and how often it stops for the garbage collector. Knows nothing of what runs on it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,17 @@ BUFFER_BYTES: Final = 4 * (16 * 1024 + 64)
 """Of a TLS connection, each way, for what is enciphered: some records of the greatest size. Only what was used takes memory."""
 READ_BYTES: Final = 16 * 1024
 """The block that is read into, before it is cut to what came: a whole record. The usual 256 KiB tear up the heap (4 KiB more a session)."""
+
+FEW_LOOKS: Final = (2_000, 2, 1_000)
+"""A look for garbage is a pause that every open call hears, and the longer the more objects there are. Looks at the young are short
+(some thousands: 1 to 3 ms); one at all of a thousand calls takes 60 ms, and is rare, since on uvloop what is over leaves no circles."""
+MORE_LOOKS: Final = (2_000, 10, 10)
+"""asyncio's own transports are circles: each call leaves two or three, and those of long calls are found only where all is looked at."""
+
+
+def looks_for_garbage(loop: asyncio.AbstractEventLoop) -> tuple[int, int, int]:
+    """The thresholds of the collector (gc.set_threshold)."""
+    return FEW_LOOKS if type(loop).__module__.startswith("uvloop") else MORE_LOOKS
 
 
 def run_on(loop: str) -> Callable[[], asyncio.AbstractEventLoop]:

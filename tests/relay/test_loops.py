@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 import uvloop
 
-from proxy.relay.loops import run_on
+from proxy.relay.loops import FEW_LOOKS, MORE_LOOKS, looks_for_garbage, run_on
 from tests.aio import run
 from tests.relay.peers import rig, until
 
@@ -32,6 +32,13 @@ def test_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made("auto") is asyncio.SelectorEventLoop
     with pytest.raises(ImportError):
         run_on("uvloop")
+
+
+@pytest.mark.parametrize(("name", "looks"), [("uvloop", FEW_LOOKS), ("asyncio", MORE_LOOKS)])
+def test_the_collector_comes_as_often_as_the_loop_leaves_circles(name: str, looks: tuple[int, int, int]) -> None:
+    loop = run_on(name)()
+    loop.close()
+    assert looks_for_garbage(loop) == looks
 
 
 class Speaks(asyncio.Protocol):
