@@ -168,6 +168,9 @@ def test_shared() -> None:
     first, second = (replace(a, rule=name, ok=True, hint=name) for name in ("first", "second"))
     assert shared([first, second]) == replace(first, rule=None)
     assert not shared([first, a]).ok
+    never = {**CHUNK, "retry": "never"}
+    alike = [meaning_of(Rule.model_validate({**never, "id": owner, "owner": owner}), True) for owner in ("vendor", "client")]
+    assert (shared(alike).owner, shared(alike).retry) == (Owner.UNKNOWN, Retry.NEVER)
     with pytest.raises(ValueError, match="no candidates"):
         shared([])
 

@@ -119,12 +119,13 @@ def test_the_window_is_what_the_client_asked_for() -> None:
 
 def test_a_client_that_left_a_vendor_which_took_nothing_is_not_accused() -> None:
     stuck = speaks(speaks(call(), 3), 12, delivered=False)
+    untaken = speaks(speaks(call(), 3), 12, delivered=False, window=0)
     unheard = speaks(call(), 15)
     left = speaks(call(), 5)
-    verdicts = [play.lost(Side.CLIENT, Transport.RESET).end().verdict for play in (stuck, unheard, left)]
+    verdicts = [play.lost(Side.CLIENT, Transport.RESET).end().verdict for play in (stuck, untaken, unheard, left)]
     assert {(v.outcome, v.rule_owner) for v in verdicts} == {(Outcome.ABANDONED, Owner.CLIENT)}
-    assert [v.owner for v in verdicts] == [Owner.NETWORK, Owner.UNKNOWN, Owner.CLIENT]
-    assert len({v.hint for v in verdicts}) == 3
+    assert [v.owner for v in verdicts] == [Owner.NETWORK, Owner.VENDOR, Owner.UNKNOWN, Owner.CLIENT]
+    assert len({v.hint for v in verdicts}) == 4
 
 
 def test_other_ends_are_not_examined() -> None:
