@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Final
 
@@ -26,9 +27,13 @@ NEVER_NO: Final = {
 """Checks that no measurement of one sidecar can ever contradict, and why."""
 
 
-@cache
-def report(name: str) -> Report:
-    return TRUTHS[name].play()
+Played = Callable[[str], Report]
+
+
+@pytest.fixture(scope="module")
+def report() -> Played:
+    """Plays each once in a run of the tests, but anew in the next one: what tries mutants does so in copies of one process."""
+    return cache(lambda name: TRUTHS[name].play())
 
 
 def of(found: Report, check: Check) -> Evidence:
@@ -37,7 +42,7 @@ def of(found: Report, check: Check) -> Evidence:
 
 
 @pytest.mark.parametrize("name", TRUTHS)
-def test_a_session_of_known_truth(name: str) -> None:
+def test_a_session_of_known_truth(name: str, report: Played) -> None:
     truth, found = TRUTHS[name], report(name)
     if truth.check is not None:
         assert of(found, truth.check).agrees == truth.agrees, found.evidence
@@ -46,7 +51,7 @@ def test_a_session_of_known_truth(name: str) -> None:
     assert truth.hint in (verdict.hint or "")
 
 
-def test_nobody_is_accused_wrongly_and_hardly_ever_is_nobody_named() -> None:
+def test_nobody_is_accused_wrongly_and_hardly_ever_is_nobody_named(report: Played) -> None:
     assert len(TRUTHS) >= LEAST
     owners = {name: report(name).verdict.owner for name in TRUTHS}
     wrong = [name for name, owner in owners.items() if owner not in (TRUTHS[name].owner, Owner.UNKNOWN)]
@@ -60,21 +65,21 @@ def test_names_are_told_apart() -> None:
     assert len(ALL) == len(TRUTHS)
 
 
-def test_every_check_is_seen_with_yes_and_no() -> None:
+def test_every_check_is_seen_with_yes_and_no(report: Played) -> None:
     seen = {(one.check, one.agrees) for name in TRUTHS for one in report(name).evidence}
     for check in Check:
         assert (check, "yes") in seen, check
         assert ((check, "no") in seen) != (check in NEVER_NO), check
 
 
-def test_the_rules_owner_is_kept() -> None:
+def test_the_rules_owner_is_kept(report: Played) -> None:
     for name in TRUTHS:
         verdict = report(name).verdict
         if verdict.owner is not verdict.rule_owner:
             assert verdict.hint, name
 
 
-def test_figures_are_whole() -> None:
+def test_figures_are_whole(report: Played) -> None:
     for name in TRUTHS:
         for one in report(name).evidence:
             assert one.agrees in {"yes", "no", "cannot_tell"}
