@@ -9,9 +9,10 @@ WORKERS ?= 2
 
 COMPILED := $(VENV)/compiled
 
-# What is measured runs on the system's Python, where a venv can be made of it: it is built with profiles, as those of images are. One that
-# was compiled by hand often is not, and needs a third more for what is ours.
-BENCH_PYTHON = $(shell /usr/bin/python3 -c 'import ensurepip, os, sys, sysconfig; \
+# Where no PYTHON is named, what is measured runs on the system's, if a venv can be made of it: it is built with profiles, as those of images
+# are. One that was compiled by hand often is not, and needs a third more for what is ours.
+BENCH_PYTHON = $(if $(filter file,$(origin PYTHON)),$(SYSTEM_PYTHON),$(PYTHON))
+SYSTEM_PYTHON = $(shell /usr/bin/python3 -c 'import ensurepip, os, sys, sysconfig; \
     sys.exit(sys.version_info < (3, 11) or not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' 2>/dev/null \
     && echo /usr/bin/python3 || echo $(PYTHON))
 
@@ -44,7 +45,7 @@ fuzz: $(VENV)/.for-fuzz  ## the property tests alone, deeper, then any bytes for
 
 mutants: $(VENV)/.for-mutants  ## small changes to what the core commits, and which of them no test of the core notices
 	rm -rf build/mutants && git clone --quiet . build/mutants
-	cd build/mutants && ../../$(VENV)/bin/mutmut run --max-children 2 && ../../$(VENV)/bin/mutmut results
+	cd build/mutants && $(abspath $(VENV))/bin/mutmut run --max-children 2 && $(abspath $(VENV))/bin/mutmut results
 
 audit: $(VENV)/.for-audit  ## known vulnerabilities of every version that is pinned (asks osv.dev; without the internet it fails)
 	@$(VENV)/bin/python -m deploy.audit constraints.txt
@@ -82,7 +83,7 @@ overload: setup $(COMPILED)/.built  ## more than a process can carry, beside oth
 	$(VENV)/bin/python -m tests.reliability.page > RELIABILITY.md
 
 clean:  ## back to the checkout
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 	find proxy tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import ssl
 import warnings
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from proxy.app import App, _doors, _vendors, build, listener_tls, running, upstream_tls
+from proxy.app import App, _doors, _vendors, build, listener_tls, running, serve, upstream_tls
+from proxy.relay.loops import FEW_LOOKS, MORE_LOOKS
 from proxy.relay.server import BindError
 from proxy.settings import Overrides, Settings, load
 from tests.aio import LOOPS, run, tls_pair
@@ -132,6 +137,24 @@ def test_a_listener_takes_no_tls_of_yesterday(tmp_path: Path, loop: str) -> None
         server.close()
 
     run(main(), loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_once_it_serves_the_collector_comes_as_the_loop_needs_it(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[object] = []
+
+    @asynccontextmanager
+    async def nothing(*_: object) -> AsyncIterator[SimpleNamespace]:
+        over = asyncio.Event()
+        over.set()
+        yield SimpleNamespace(bound=[], drained=over, drain=over.set, reload_soon=over.set)
+
+    collector = SimpleNamespace(freeze=partial(done.append, "frozen"), enable=partial(done.append, "on"),
+                                set_threshold=lambda *numbers: done.append(numbers))
+    monkeypatch.setattr("proxy.app.gc", collector)
+    monkeypatch.setattr("proxy.app.running", nothing)
+    run(serve(Settings(), Settings), loop)
+    assert done == ["frozen", FEW_LOOKS if loop == "uvloop" else MORE_LOOKS, "on"]
 
 
 def test_the_version_is_the_distribution_s(monkeypatch: pytest.MonkeyPatch) -> None:
