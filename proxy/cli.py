@@ -89,7 +89,20 @@ def _occupy_standard_descriptors() -> None:
 def main(argv: list[str] | None = None) -> int:
     """Entry point. Returns the exit code."""
     _occupy_standard_descriptors()
-    argv = sys.argv[1:] if argv is None else argv
+    code = DONE
+    try:
+        try:
+            code = _command(sys.argv[1:] if argv is None else argv)
+        finally:
+            print(end="", flush=True)  # that a reader has left is met here, not when Python ends
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        pass
+    return code
+
+
+def _command(argv: list[str]) -> int:
     args = parser(argv[0] if argv else None).parse_args(argv)
     if args.version:
         from proxy.app import build, is_compiled
@@ -99,13 +112,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.command is None:
         parser().print_help()
         return USAGE
-    try:
-        code: int = getattr(commands, args.command.replace("-", "_"))(args)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
-    except KeyboardInterrupt:
-        return DONE
+    code: int = getattr(commands, args.command.replace("-", "_"))(args)
     return code
 
 

@@ -15,7 +15,7 @@ import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from proxy.app import App
@@ -100,7 +100,8 @@ class Peer:
 
     def close(self) -> None:
         """Like a process that ends: whatever waits to be written is dropped."""
-        self.transport.abort()
+        with suppress(AttributeError):  # of Python 3.11.2 (Debian 12): asyncio's TLS transport that is over has nothing left to abort
+            self.transport.abort()
 
 
 Script = Callable[[Peer], Awaitable[None]]
