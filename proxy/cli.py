@@ -94,7 +94,8 @@ def main(argv: list[str] | None = None) -> int:
         try:
             code = _command(sys.argv[1:] if argv is None else argv)
         finally:
-            print(end="", flush=True)  # that a reader has left is met here, not when Python ends
+            if sys.stdout is not None:  # as it is where descriptor 1 was closed
+                sys.stdout.flush()  # that a reader has left is met here, not when Python ends
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:

@@ -75,6 +75,17 @@ def test_a_reader_that_leaves_is_no_fault(asked: str, unbuffered: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+def test_a_full_disk_costs_nothing_where_nothing_is_printed(unbuffered: str) -> None:
+    """Even the empty string is a write there: no `run` whose log has no room left would end with 0."""
+    with open("/dev/full", "wb") as out:
+        done = subprocess.run([sys.executable, "-m", "proxy.cli", "check-config", "nowhere.yaml"], stdout=out, stderr=subprocess.PIPE,
+                              text=True, env={**os.environ, "PYTHONUNBUFFERED": unbuffered}, check=False)
+    assert done.returncode == 64
+    assert "nowhere.yaml" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_closed_standard_output_is_nobodys_socket() -> None:
     script = "import os, sys; from proxy import cli; cli.main(['schema']); sys.exit(not os.path.samestat(os.fstat(1), os.stat(os.devnull)))"
     done = subprocess.run(["bash", "-c", 'exec "$0" -c "$1" >&-', sys.executable, script], capture_output=True, text=True, check=False)
