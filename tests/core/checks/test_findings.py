@@ -71,6 +71,12 @@ def announced(of: Call, seconds: float) -> Call:
     return of
 
 
+def dialled(of: Call, seconds: float) -> Call:
+    """The vendor took so long to answer."""
+    of.play.session.started_at -= seconds
+    return of
+
+
 def saying(of: Call, words: str) -> Call:
     of.play.session.claim.said.append(words)
     return of
@@ -264,6 +270,11 @@ FINDINGS: Final = [
      Finding(Evidence(Check.IDLE, "read", None, None, "seconds_since_message", None, None, "cannot_tell"), None, None)),
     (session_duration, lambda: call().pause(5), "CODE",
      Finding(Evidence(Check.SESSION_DURATION, None, 3600.0, 5.0, "seconds", None, 720.0, "cannot_tell"),
+             Owner.UNKNOWN, figures.FAR_FROM_IT)),
+    (session_duration, lambda: call(session_seconds=None).pause(5), "CODE",
+     Finding(Evidence(Check.SESSION_DURATION, None, None, 5.0, "seconds", None, None, "cannot_tell"), None, None)),
+    (session_duration, lambda: dialled(call(session_seconds=100).pause(30), 70), "CODE",
+     Finding(Evidence(Check.SESSION_DURATION, None, 100.0, 30.0, "seconds", None, 60.0, "cannot_tell"),
              Owner.UNKNOWN, figures.FAR_FROM_IT)),
     (session_duration, lambda: call(session_seconds=600).pause(300), "CODE",
      Finding(Evidence(Check.SESSION_DURATION, None, 600.0, 300.0, "seconds", None, 120.0, "cannot_tell"),
