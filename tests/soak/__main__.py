@@ -18,7 +18,7 @@ from tests.soak.trend import halves, trend
 MOST_GROWTH: Final = 0.05
 """Of resident memory, by its slope, from the end of the warm-up to the end: as a share of it."""
 MOST_FILES: Final = 5.0
-"""The same of descriptors, in descriptors: how many are open follows the calls, which are random."""
+"""The same of descriptors beyond those of open calls, in descriptors: calls that are dialled have one, others are being closed."""
 MOST_SLOWER: Final = 1.5
 SLACK_SECONDS: Final = 0.003
 """p99 of the second half may be so many times that of the first, and so much more: the machine does other things as well."""
@@ -40,7 +40,7 @@ def judged(found: Found) -> Iterator[tuple[bool, str]]:
     yield memory.growth <= MOST_GROWTH * memory.mean, (
         f"memory {memory.mean / 1024:.1f} MiB, growth by slope {memory.growth / 1024:+.2f} MiB")
     yield files.growth <= MOST_FILES and found.files_after <= found.files_before, (
-        f"descriptors {files.mean:.0f}, growth by slope {files.growth:+.1f}; {found.files_before} before, {found.files_after} after")
+        f"descriptors beyond those of open calls {files.mean:.0f}, growth by slope {files.growth:+.1f}; {found.files_before} before, {found.files_after} after")
     early, late = halves(heard.latencies, 0.99)
     yield late <= MOST_SLOWER * early + SLACK_SECONDS, f"p99 there and back {1e3 * early:.1f} ms, later {1e3 * late:.1f} ms"
 
