@@ -171,6 +171,7 @@ class Known:
         if self._pending is None:
             self._pending, self._pending_name, self._pending_at = told, name, now
             self.ending.perhaps_began(Side.VENDOR)
+            self.results.await_next()
         else:
             self._pending.merge(told)
 

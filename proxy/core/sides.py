@@ -20,8 +20,6 @@ from proxy.core.tally import AUDIO, BINARY
 from proxy.core.verdict import Inspection, Noticed, Side
 from proxy.core.wire import FLOOD, OP_BINARY, OP_CLOSE, OP_TEXT, SAMPLED
 
-RESULT_SPACING: Final = 0.5
-"""Seconds: interim results that follow each other more closely are counted but not parsed. No other message is passed over."""
 GOING_ON: Final = 5.0
 """Seconds after an error from which on any word of the vendor's shows that it goes on; sooner it may be an acknowledgement on its way, or a
 goodbye."""
@@ -267,13 +265,12 @@ class ClientSide(OneSide):
 class VendorSide(OneSide):
     """Vendor to client: hello, results, errors, goodbye. Binary is counted by the scanner, and looked at only where it is protobuf."""
 
-    __slots__ = ("_inspector", "_next_look")
+    __slots__ = ("_inspector",)
     side = Side.VENDOR
 
     def __init__(self, known: Known) -> None:
         super().__init__(known)
         self._inspector = known.spec.server if known.spec else None
-        self._next_look = 0.0
 
     @property
     def head(self) -> int:
@@ -288,8 +285,9 @@ class VendorSide(OneSide):
     def text(self, payload: bytes, now: float) -> None:
         if self._inspector is None or self._inspector.binary:
             return
-        if now < self._next_look and self._inspector.is_passing(payload):
-            self.known.results.pass_over(now)
+        results = self.known.results
+        if now < results.awaited_from and self._inspector.is_passing(payload):
+            results.pass_over(now)
             return
         self._read(payload, len(payload), now)
 
@@ -307,7 +305,6 @@ class VendorSide(OneSide):
             self.known.ids_of(kind, json)
 
     def _result(self, kind: Kind, json: Json, now: float) -> None:
-        self._next_look = now + RESULT_SPACING
         self.known.from_client.settle()
         self.known.went_on()
         self.known.results.add(

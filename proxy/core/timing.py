@@ -28,6 +28,9 @@ BEYOND: Final = 0.2
 """Seconds by which a vendor may round a position past the end of what it was sent."""
 _CLOSE: Final = 1e-6
 RATE_WINDOW: Final = 5.0
+RESULT_SPACING: Final = 1.0
+"""Seconds after a result in which interim ones are counted and not parsed: how a session is served is looked at as often. No other message
+is passed over, nor the first result of a stream or after an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +244,7 @@ class Marks:
 class ResultClock:
     """The vendor's results against the audio they speak of."""
 
-    __slots__ = ("_audio", "_last_final", "_tables", "finals", "first_at", "first_seconds", "lag_last", "lag_max", "last_at",
+    __slots__ = ("_audio", "_last_final", "_tables", "awaited_from", "finals", "first_at", "first_seconds", "lag_last", "lag_max", "last_at",
                  "mark", "results")
 
     def __init__(self, audio: AudioClock, tables: Tables, mark: str | None = None) -> None:
@@ -249,6 +252,7 @@ class ResultClock:
         self._tables = tables
         self.mark = mark  # of what is observed
         self._last_final: object = None
+        self.awaited_from = 0.0  # until then an interim result tells no more than that there was one
         self.results = 0
         self.finals = 0
         self.first_at: float | None = None
@@ -259,6 +263,7 @@ class ResultClock:
 
     def add(self, now: float, final: bool, utterance: object, start: float | None, end: float | None) -> None:
         """A result with text came. `start` and `end` are seconds into the audio of the speech that it holds."""
+        self.awaited_from = now + RESULT_SPACING
         if final:
             if utterance is not None and utterance == self._last_final:
                 return  # the same final, formatted
@@ -281,7 +286,12 @@ class ResultClock:
     def restart(self) -> None:
         """Another stream begins on the same socket: what comes next is its first result, and counts from here."""
         self.first_at = self._last_final = None
+        self.await_next()
         self._audio.stream_from = self._audio.seconds.read
+
+    def await_next(self) -> None:
+        """Whatever result comes next, it is to be looked into."""
+        self.awaited_from = 0.0
 
     def pass_over(self, now: float) -> None:
         """An interim result that nobody looks into."""

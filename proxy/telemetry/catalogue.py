@@ -100,7 +100,7 @@ METRICS: Final = (
                "From when the first word's audio was written until its first result."),
     _histogram("result_lag_seconds", "seconds", "vendor endpoint kind", tally.LATENCY_SECONDS,
                "How far a result is behind the audio it speaks of, by the result's own position. "
-               "Not observed where the vendor gives none, nor for interim results within 0.5 s of the one before."),
+               "Not observed where the vendor gives none, nor for interim results within 1 s of the one before."),
     _counter("results", "", "vendor endpoint kind", "Results that the vendor sent."),
     _histogram("event_loop_lag_seconds", "seconds", "", tally.LAG_SECONDS, "How late a regular tick of the event loop came."),
     _gauge("overloaded", "", "", "1 while the process cannot keep up: new sessions are relayed blind, or refused (limits.overload)."),

@@ -172,6 +172,10 @@ class TestErrorsThatMayBeWarnings:
         report = p.end()
         assert (report.verdict.code, report.verdict.outcome, report.verdict.initiated_by) == ("normal", Outcome.OK, Side.CLIENT)
 
+    def test_the_first_result_after_it_takes_it_back_however_soon_it_comes(self) -> None:
+        p = play("wav").says(type="start").hears(type="words", text="x", final=False).wait(0.1).hears(type="error", message="well")
+        assert p.wait(0.1).hears(type="words", text="x y", final=False).session.warnings == {"error": 1}
+
     @pytest.mark.parametrize("after", [{"type": "open"}, {"type": "stopped"}])
     def test_a_word_about_the_socket_takes_nothing_back(self, after: dict[str, str]) -> None:
         report = play("wav").hears(type="error", message="client u-17 is not active").hears(**after).client_closes(100).end()
@@ -270,6 +274,13 @@ class TestStreams:
         assert (p.session.streams, report.latency.finals) == (2, 2)
         assert report.latency.result_lag_seconds_max == pytest.approx(0.2)
         assert (report.verdict.outcome, report.verdict.initiated_by) == (Outcome.OK, Side.CLIENT)
+
+    def test_the_first_result_of_a_stream_is_looked_at_however_soon_it_comes(self) -> None:
+        p = play("wav").says(type="start").client(binary(wav_file(b"\0\x40" * 8000))).hears(type="words", text="x", final=False)
+        p.says(type="stop").says(type="start").client(binary(wav_file(b"\0\x40" * 8000))).wait(0.2)
+        session = p.hears(type="words", text="y", final=False, end=0.5).session
+        assert session.results.first_at == p.now
+        assert session.results.lag_last == pytest.approx(0.2)
 
     def test_leaving_an_open_stream_is_leaving_early(self) -> None:
         for messages, outcome in (([], Outcome.OK), (["start"], Outcome.ABANDONED), (["start", "stop"], Outcome.OK),

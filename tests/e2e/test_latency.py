@@ -152,7 +152,7 @@ QUERY: Final = "/v1/listen?encoding=linear16&sample_rate=16000&interim_results="
 
 @pytest.mark.parametrize(("chunk", "burst"), [(0.1, 1), (0.1, 8)], ids=["steady", "bursts"])
 def test_figures_are_the_truth(chunk: float, burst: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("proxy.core.sides.RESULT_SPACING", SPACING)
+    monkeypatch.setattr("proxy.core.timing.RESULT_SPACING", SPACING)
     monkeypatch.setattr("proxy.simulators.deepgram_nova.INTERIM_SECONDS", APART)
     monkeypatch.setattr("proxy.simulators.assemblyai_turns.PARTIAL_SECONDS", APART)
     async def main() -> None:
