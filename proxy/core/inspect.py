@@ -31,7 +31,8 @@ BASE64_HEAD: Final = 168
 
 _POSITION: Final = re.compile(r"-?[0-9]{1,9}")
 
-_SPACES: Final = (b" ", b"\t", b"\r", b"\n", b"")
+_SPACE: Final = 0x20
+_COLON: Final = 0x3A
 
 Json = Any
 Get = Callable[[Json], Any]
@@ -343,7 +344,10 @@ def _value_of(data: bytes, key: bytes) -> int:
 
 def _value_after(data: bytes, at: int) -> int:
     """Where the value begins of a key that ends here, with at most one space; -1 where that is not so."""
-    if data[at : at + 1] != b":":
+    end = len(data) - 2
+    if at > end or data[at] != _COLON:
         return -1
-    at += 2 if data[at + 1 : at + 2] == b" " else 1
-    return at if data[at : at + 1] not in _SPACES else -1
+    at += 1
+    if data[at] == _SPACE and at <= end:
+        at += 1
+    return at if data[at] > _SPACE else -1  # no value begins with less

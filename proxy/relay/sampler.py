@@ -61,7 +61,7 @@ class Sampler:
         self._due = now + TICK_SECONDS
         self._timer = loop.call_at(self._due, self._tick)
         harmless(self._observe_lag, lag)
-        turn = list(islice(self._waiting, -(-len(self._waiting) // TICKS_A_ROUND)))
+        turn, recent = list(islice(self._waiting, -(-len(self._waiting) // TICKS_A_ROUND))), self.recent_lag
         for sampled in turn:
             self._waiting[sampled] = self._waiting.pop(sampled)  # to the end of the line
-            sampled.sample(self.recent_lag)
+            sampled.sample(recent)
