@@ -244,8 +244,8 @@ class Marks:
 class ResultClock:
     """The vendor's results against the audio they speak of."""
 
-    __slots__ = ("_audio", "_last_final", "_tables", "awaited_from", "finals", "first_at", "first_seconds", "lag_last", "lag_max", "last_at",
-                 "mark", "results")
+    __slots__ = ("_audio", "_last_final", "_tables", "awaited_from", "finals", "first_at", "first_seconds", "lag_last", "lag_max",
+                 "last_at", "mark", "results")
 
     def __init__(self, audio: AudioClock, tables: Tables, mark: str | None = None) -> None:
         self._audio = audio

@@ -40,7 +40,8 @@ def judged(found: Found) -> Iterator[tuple[bool, str]]:
     yield memory.growth <= MOST_GROWTH * memory.mean, (
         f"memory {memory.mean / 1024:.1f} MiB, growth by slope {memory.growth / 1024:+.2f} MiB")
     yield files.growth <= MOST_FILES and found.files_after <= found.files_before, (
-        f"descriptors beyond those of open calls {files.mean:.0f}, growth by slope {files.growth:+.1f}; {found.files_before} before, {found.files_after} after")
+        f"descriptors beyond those of open calls {files.mean:.0f}, growth by slope {files.growth:+.1f}; {found.files_before} before, "
+        f"{found.files_after} after")
     early, late = halves(heard.latencies, 0.99)
     yield late <= MOST_SLOWER * early + SLACK_SECONDS, f"p99 there and back {1e3 * early:.1f} ms, later {1e3 * late:.1f} ms"
 

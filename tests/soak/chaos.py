@@ -50,7 +50,7 @@ SEED: Final = 20
 
 @dataclass
 class Found:
-    """What a run came to, of the process that stays. `resident`: (time, KiB). `open_files`: (time, descriptors beyond those of open calls)."""
+    """What a run came to. `resident`, `open_files`: (time, KiB), (time, those beyond open calls), of the process that stays."""
 
     steady: Account = field(default_factory=Account)
     restless: Account = field(default_factory=Account)
