@@ -32,8 +32,8 @@ class Ending:
     """Acts, in the order in which they were seen."""
 
     __slots__ = (
-        "_perhaps", "blind", "client_close", "drained", "ended_by", "fatal_error", "found", "goodbye", "initiated_by", "own_code",
-        "own_words", "stood_in", "told_close", "transport", "vendor_close",
+        "_else", "_perhaps", "blind", "client_close", "drained", "ended_by", "fatal_error", "found", "goodbye", "initiated_by",
+        "own_code", "own_words", "stood_in", "told_close", "transport", "vendor_close",
     )
 
     def __init__(self) -> None:
@@ -51,11 +51,19 @@ class Ending:
         self.stood_in = False  # we spoke the end message: what the vendor says then is an answer to us, and tells of nobody
         self.told_close: SeenClose | None = None  # in a message of the vendor's
         self._perhaps = Side.UNKNOWN
+        self._else = Side.UNKNOWN  # who began it where that did not
         self.found: str | None = None  # our own name for what was wrong with the vendor's answer
 
     def began(self, side: Side) -> None:
         if self.initiated_by is Side.UNKNOWN:
             self.initiated_by = side
+        elif self.is_open and self._else is Side.UNKNOWN:
+            self._else = side
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still turn out that somebody else began the end."""
+        return self._perhaps is not Side.UNKNOWN
 
     def perhaps_began(self, side: Side) -> None:
         """Something that only counts if nothing follows it; what ends the session later must not take its place."""
@@ -63,14 +71,15 @@ class Ending:
             self.initiated_by = self._perhaps = side
 
     def did_not_begin(self) -> None:
-        """What perhaps began the end did not."""
-        if self._perhaps is not Side.UNKNOWN and self.ended_by is Side.UNKNOWN:
-            self.initiated_by = self._perhaps = Side.UNKNOWN
+        """What perhaps began the end did not: who came next did, if anybody."""
+        if self.is_open:
+            self.initiated_by, self._perhaps, self._else = self._else, Side.UNKNOWN, Side.UNKNOWN
 
     def reopened(self) -> None:
         """The client begins another stream: its last end message was not the session's end."""
         if self.initiated_by is Side.CLIENT and self.ended_by is Side.UNKNOWN:
             self.initiated_by = Side.UNKNOWN
+        self._else = Side.UNKNOWN
         self.goodbye = False
 
     def told(self, code: int | None, reason: str | None, now: float) -> None:

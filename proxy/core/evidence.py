@@ -85,7 +85,7 @@ class Delivery:
         if self._mark_end is None and not transport_buffered:
             self._mark_end, self._mark_audio, self._mark_latest = tcp.queued, self._audio.read, latest
             self._prove(tcp, now, latest is not None)
-        if self.undelivered_seconds > self.behind_max:
+        if latest is not None and self.undelivered_seconds > self.behind_max:
             self.behind_max, self.behind_full = self.undelivered_seconds, tcp.window == 0
 
     def _follow(self, tcp: TcpSample, transport_buffered: int, now: float) -> None:

@@ -88,7 +88,7 @@ def examine(session: Session, outcome: Outcome, meaning: Meaning, now: float) ->
         return Examined(figures, *_unclaimed(session, outcome, meaning, now))
     findings = [finding for look in _checks(case) if (finding := look(case)) is not None]
     owner, hint = _decide(findings, meaning)
-    if owner is Owner.CLIENT and _shaped(session, meaning.category):
+    if owner is Owner.CLIENT and _shaped(case):
         owner, hint = Owner.UNKNOWN, SHAPED_HERE
     return Examined(tuple(finding.evidence for finding in findings) + figures, owner, hint)
 
@@ -127,12 +127,12 @@ def _decide(findings: list[Finding], meaning: Meaning) -> tuple[Owner, str | Non
     return meaning.owner, hint
 
 
-def _shaped(session: Session, category: Category) -> bool:
+def _shaped(case: Case) -> bool:
     """Whether what the vendor complains of may be the gate's work, and not the client's."""
-    done = session.done
-    if category is Category.IDLE_TIMEOUT:
-        return done.delay_max >= LEAST_MARGIN or (session.gate is not None and session.gate.held_seconds > 0)
-    rules, actions = SHAPING.get(category, (frozenset(), frozenset()))
+    done = case.known.done
+    if case.meaning.category is Category.IDLE_TIMEOUT:
+        return done.delay_max >= LEAST_MARGIN or case.then.held_at is not None
+    rules, actions = SHAPING.get(case.meaning.category, (frozenset(), frozenset()))
     return any((rule in rules and action is not Action.REFUSED) or action in actions for rule, action in done.actions)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ BASE64_HEAD: Final = 168
 _POSITION: Final = re.compile(r"-?[0-9]{1,9}")
 
 _SPACE: Final = 0x20
+_QUOTE: Final = 0x22
 _COLON: Final = 0x3A
 
 Json = Any
@@ -244,7 +245,7 @@ class Inspector:
         self.has_start = any(m.role == "start" for m in messages.all())
         self._plain = {name: kinds[0] for name, kinds in self._kinds.items() if len(kinds) == 1 and kinds[0].when is None}
         self._untyped = tuple(Kind("untyped", m) for m in messages.untyped)
-        self._passing = Passing(messages.type, self._plain.values())
+        self._passing = Passing(messages.type, self._plain)
 
     def read(self, data: bytes, length: int | None = None) -> tuple[Kind, Json] | None:
         """The kind of a message and its JSON; None for what is no JSON object or not known to the profile."""
@@ -307,28 +308,29 @@ class Passing:
 
     Inside a JSON string every quote is escaped, so that `"type":` is a key wherever it stands. A message which that key begins,
     or in which it stands exactly once, with a result's name for a value, and the key that says whether it is final exactly once,
-    with another value, is an interim result. What cannot be told so (odd spacing, nested types) is no matter: it is parsed.
+    with another value, is an interim result; where a result is to have words, the key of these stands once as well, with some. What
+    cannot be told so (odd spacing, nested types) is no matter: it is parsed.
     That an object has one key twice is not reckoned with; what such a thing means, JSON leaves open (RFC 8259 section 4).
     """
 
     __slots__ = ("_begins", "_key", "_results")
 
-    def __init__(self, type_path: str, kinds: Iterable[Kind]) -> None:
+    def __init__(self, type_path: str, kinds: Mapping[str, Kind]) -> None:
         self._key = _last_key(type_path)
         self._begins = b"{" + self._key if "." not in type_path else b"."  # as most messages do: the rest need not be searched for it
         self._results = [
-            (orjson.dumps(kind.name), _last_key(final.path), orjson.dumps(final.equals))
-            for kind in kinds if kind.role == "result" and (final := kind.message.final) is not None
+            (orjson.dumps(name), _last_key(final.path), orjson.dumps(final.equals), b"".join(map(_last_key, kind.message.text[:1])))
+            for name, kind in kinds.items() if kind.role == "result" and (final := kind.message.final) is not None
         ]
 
     def is_passing(self, data: bytes) -> bool:
         at = _value_after(data, len(self._begins)) if data.startswith(self._begins) else _value_of(data, self._key)
         if at < 0:
             return False
-        for name, final_key, final in self._results:
+        for name, final_key, final, text_key in self._results:
             if data.startswith(name, at):
                 at = _value_of(data, final_key)
-                return at >= 0 and not data.startswith(final, at)
+                return at >= 0 and not data.startswith(final, at) and (not text_key or _has_words(data, text_key))
         return False
 
 
@@ -340,6 +342,12 @@ def _value_of(data: bytes, key: bytes) -> int:
     """Where the value of a key begins that stands just once; -1 where that is not so."""
     at = data.find(key)
     return -1 if at < 0 or data.find(key, at + 1) >= 0 else _value_after(data, at + len(key))
+
+
+def _has_words(data: bytes, key: bytes) -> bool:
+    """Whether the value of a key that stands just once is a string that is not empty."""
+    at = _value_of(data, key)
+    return 0 <= at < len(data) - 1 and data[at] == _QUOTE != data[at + 1]
 
 
 def _value_after(data: bytes, at: int) -> int:

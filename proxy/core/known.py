@@ -25,7 +25,7 @@ from proxy.core.timing import AudioClock, Heard, ResultClock
 from proxy.core.tracecontext import TraceContext, said
 from proxy.core.vendor import CompiledEndpoint, Request, Vendor
 from proxy.core.verdict import Inspection, Noticed, Phase, Side
-from proxy.core.wire import FrameScanner, Gatherer
+from proxy.core.wire import FrameScanner
 
 UNKNOWN_ENDPOINT: Final = "unknown"
 LATE_END: Final = 10.0
@@ -35,7 +35,7 @@ POLITE: Final = frozenset({None, 1000, 1001, 1005, 1012})
 
 @dataclass(frozen=True, slots=True)
 class Then:
-    """What was known of the client's sending at one moment. But for `sent`, the last of it may have come a little later."""
+    """What was known at one moment."""
 
     sent: Latest
     clock: Heard
@@ -46,6 +46,12 @@ class Then:
     """Of the stream that the client was in."""
     held_at: float | None
     """When the last audio came that waited in the gate."""
+    heard_at: float | None
+    """When audio that was looked at was last not silent."""
+    silent: float
+    """Seconds of silence in it."""
+    result_at: float | None
+    """When the last result of the client's stream came."""
 
 
 def _nobody(seconds: float) -> None:
@@ -66,7 +72,7 @@ class Known:
     )
 
     from_client: FrameScanner
-    from_vendor: Gatherer
+    from_vendor: FrameScanner
 
     def __init__(self, session_id: str, listener: str, vendor: Vendor, endpoint: CompiledEndpoint | None, request: Request,
                  tables: Tables, now: float, wall: float) -> None:
@@ -178,7 +184,9 @@ class Known:
     def went_on(self) -> None:
         """The vendor has gone on: an error before this was a warning."""
         if self._pending is not None:
-            self._pending = self.judged_at = self.then = None
+            self._pending = None
+            if self.judged_at == self._pending_at:  # and not by an earlier word that was its last
+                self.judged_at = self.then = None
             self.ending.did_not_begin()
             self.warned(self._pending_name)
 
@@ -227,11 +235,9 @@ class Known:
             self.then = self.so_far(now)
 
     def so_far(self, now: float) -> Then:
-        """What is known of the client's sending at this moment, which is `now` or a little later: what the vendor says may wait here."""
-        latest = self.latest
-        late = (latest.message_at or 0.0) > now
-        return Then(self.seen if late else latest, self.clock.so_far(), self.shape.so_far(), self.audio.read, self.form,
-                    self.gate.held_at if self.gate is not None else None)
+        """What is known at this moment, which is `now`."""
+        return Then(self.latest, self.clock.so_far(), self.shape.so_far(), self.audio.read, self.form,
+                    self.gate.held_at if self.gate is not None else None, self.heard_at, self.audio.silent, self.results.last_in_stream)
 
     def lag_since(self, at: float) -> float:
         """Seconds for which our own loop may have stood still after `at`: an upper bound."""

@@ -3,7 +3,7 @@
 Owns the facts of one socket between client and vendor. The relay tells it what happened (bytes of either side, the vendor's
 answer, how a leg ended, a reading of TCP_INFO once a second) and asks for the report at the end, once. It never raises
 at the relay for what peers send, does no I/O, and holds no audio; of text only what the gatherer has not looked at yet,
-a few small messages of the last second, which go nowhere.
+what comes cut.
 
     bytes -> FrameScanner -> ClientSide, VendorSide (sides) -> what is known (known)
           -> Ending (who did what first) and Claim (what was said) -> Verdict -> Report
@@ -23,7 +23,7 @@ from proxy.core.tally import AUDIO, BINARY, Tables
 from proxy.core.vendor import CompiledEndpoint, Request, Vendor
 from proxy.core.verdict import Inspection, Noticed, Phase, Side, Transport
 from proxy.core.watch import Watch
-from proxy.core.wire import FrameScanner, Gatherer
+from proxy.core.wire import FrameScanner
 
 TICKS_APART: Final = 1.0
 """Seconds between two ticks, about, while our loop turns."""
@@ -45,12 +45,12 @@ class Session(Known):
         self._ticked_at = now
         self.from_client = FrameScanner(self._client, self.to_vendor, BINARY if endpoint and endpoint.client.binary else AUDIO)
         self.from_client.head, self.from_client.small = self._client.head, HARDLY_AUDIO
-        self.from_vendor = Gatherer(FrameScanner(self._vendor, self.to_client))
-        self.from_vendor.scanner.head = self._vendor.head
+        self.from_vendor = FrameScanner(self._vendor, self.to_client)
+        self.from_vendor.head = self._vendor.head
         if self._client.looks_at_each:
             self.from_client.sampled = 1
         if self._vendor.head:
-            self.from_vendor.scanner.sampled = 1
+            self.from_vendor.sampled = 1
         if endpoint is not None and endpoint.spec.path_id is not None:
             setattr(self, endpoint.spec.path_id, request.path.rpartition("/")[2] or None)
         self.watch = Watch(self, tables)
@@ -69,7 +69,7 @@ class Session(Known):
         self.date, self._ticked_at = headers.get("date"), now
         deflate = agreed(headers.get("sec-websocket-extensions", ""))
         if deflate is not None:
-            self.from_client.deflate = self.from_vendor.scanner.deflate = True
+            self.from_client.deflate = self.from_vendor.deflate = True
             self._client.inflater = Inflater(deflate.client_takeover, deflate.client_bits)
             self._vendor.inflater = Inflater(deflate.server_takeover, deflate.server_bits)
         if self.spec is not None and self.spec.spec.ready == "handshake":

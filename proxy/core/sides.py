@@ -1,7 +1,7 @@
 """The two directions of a session: from messages to facts.
 
-    client bytes             -> FrameScanner -> ClientSide: audio clock, end message, keep-alives, close
-    vendor bytes -> Gatherer -> FrameScanner -> VendorSide: ready, results, error frames, the vendor's own figures, close
+    client bytes -> FrameScanner -> ClientSide: audio clock, end message, keep-alives, close
+    vendor bytes -> FrameScanner -> VendorSide: ready, results, error frames, the vendor's own figures, close
 
 Owns what a message changes in what is known of the session. It knows nothing of sockets, nor of what the facts come to.
 """
@@ -63,7 +63,6 @@ class OneSide:
 
     def control(self, opcode: int, payload: bytes, now: float) -> None:
         if opcode == OP_CLOSE:
-            self.known.from_vendor.settle()  # what it had said before comes first
             if self.side is Side.VENDOR:
                 self.known.judged(now)
             self.known.ending.closed(self.side, payload, now)
@@ -233,7 +232,6 @@ class ClientSide(OneSide):
         elif kind.role == "end":
             self._end(now)
         elif kind.role == "start":
-            self.known.from_vendor.settle()  # what the vendor said of the last one comes first
             self.known.stream_began()
         elif kind.role == "keep_alive":
             self.known.kept_alive_at = now
@@ -255,10 +253,9 @@ class ClientSide(OneSide):
 
     def _end(self, now: float) -> None:
         known = self.known
-        known.from_vendor.settle()
         known.ending.began(Side.CLIENT)
         known.stopped_at = known.stopped_at or now
-        if known.ending.initiated_by is Side.CLIENT:  # and not in answer to the vendor's end
+        if known.ending.initiated_by is Side.CLIENT or known.ending.is_open:  # and not in answer to the vendor's end
             known.claim.end_sent = True
 
 
@@ -301,7 +298,7 @@ class VendorSide(OneSide):
                 self._result(kind, json, now)
         else:
             self._other(kind, json, now)
-        if kind.message.ids and (kind.role != "result" or self.known.req_id is None):
+        if kind.message.ids:
             self.known.ids_of(kind, json)
 
     def _result(self, kind: Kind, json: Json, now: float) -> None:

@@ -293,6 +293,11 @@ class ResultClock:
         """Whatever result comes next, it is to be looked into."""
         self.awaited_from = 0.0
 
+    @property
+    def last_in_stream(self) -> float | None:
+        """When the last one came of the stream that the client is in."""
+        return self.last_at if self.first_at is not None else None
+
     def pass_over(self, now: float) -> None:
         """An interim result that nobody looks into."""
         self._tables.interims += 1

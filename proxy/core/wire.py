@@ -10,13 +10,12 @@ told from noise. The scanner says `lost` once, with a reason, and looks no furth
 
 Nearly every chunk that the network hands over is exactly one small frame, and nearly every audio frame is as long as the one
 before. A process that relays wakes up with cold caches for each of them, so that what costs is how much code and how many
-objects a frame touches, not how much it computes. `feed` therefore only notes the time of an equal frame, and a `Gatherer`
-keeps small chunks; they are looked at a few at a time, when there are enough of them, or when somebody asks (`settle`).
+objects a frame touches, not how much it computes. `feed` therefore only notes the time of an equal audio frame; they are handed over
+a few at a time, before anything else that comes, or when somebody asks (`settle`). Whatever else there is, is looked at at once.
 """
 
 from __future__ import annotations
 
-from io import BytesIO
 from typing import Final, Protocol
 
 from proxy.core.tally import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Traffic
@@ -40,10 +39,6 @@ Two minutes of pieces of 30 ms that waited somewhere are no more."""
 FRAMES_A_SECOND: Final = 20_000
 FLOOD: Final = "flood"
 """What a scanner that has had enough says when it is lost."""
-GATHERED: Final = 8
-"""Small chunks that are looked at together."""
-GATHERED_BYTES: Final = 6144
-"""Room for them in each session: about ten results."""
 LARGER: Final = 1 << 64  # stands for a length that the short way does not read
 
 _TYPES: Final = {OP_CONTINUATION: CONTINUATION, OP_TEXT: TEXT, OP_BINARY: BINARY, OP_CLOSE: CLOSE, OP_PING: PING, OP_PONG: PONG}
@@ -155,6 +150,8 @@ class FrameScanner(Feed):
                     self._whole_binary(data, length, start, now)
                     return
                 if first == WHOLE_TEXT and length:
+                    if self._times:
+                        self.settle()
                     self.traffic.frames[TEXT] += 1
                     self.traffic.bytes[TEXT] += length
                     payload = data[start:]
@@ -308,53 +305,6 @@ class FrameScanner(Feed):
             self.sink.audio(length, [now])
         else:
             self.sink.message(opcode, length, payload, compressed, now)
-
-
-class Gatherer(Feed):
-    """In front of a scanner: small chunks wait for each other, so that several of them warm the caches once.
-
-    They wait in one buffer that is there for the whole session. To hold on to the chunks themselves would tear up the heap:
-    under TLS each is the small end of a large block (60 KiB more a session, measured).
-    """
-
-    __slots__ = ("_buffer", "_chunks", "_end", "scanner")
-
-    def __init__(self, scanner: FrameScanner) -> None:
-        self.scanner = scanner
-        self._buffer = BytesIO()
-        self._end = 0
-        self._chunks: list[tuple[int, float]] = []  # where each ends, and when it came
-
-    def feed(self, data: bytes, now: float) -> None:
-        """As FrameScanner.feed, a little later."""
-        end = self._end + len(data)
-        if end > GATHERED_BYTES:
-            self.settle()
-            self.scanner.feed(data, now)
-            return
-        self._buffer.write(data)
-        self._end = end
-        self._chunks.append((end, now))
-        if len(self._chunks) >= GATHERED or (data and data[0] == WHOLE_CLOSE):  # who answers an end must not be seen first
-            self.settle()
-
-    def settle(self) -> None:
-        """Lets the scanner see what has waited."""
-        if self._chunks:
-            chunks, self._chunks, self._end, start = self._chunks, [], 0, 0
-            self._buffer.seek(0)
-            waited = self._buffer.read(chunks[-1][0])
-            self._buffer.seek(0)  # whoever is called may feed again
-            for end, now in chunks:
-                self.scanner.feed(waited[start:end], now)
-                start = end
-        self.scanner.settle()
-
-    def stop(self) -> None:
-        """As FrameScanner.stop."""
-        self._chunks, self._end = [], 0
-        self._buffer.seek(0)
-        self.scanner.stop()
 
 
 def close_payload(payload: bytes) -> tuple[int | None, str | None]:

@@ -140,7 +140,7 @@ class StandIn:
         if not self._client_close or not splice.client.can_be_told:
             return
         session.settle()
-        if (self._to_client or session.from_vendor.scanner).takes_a_message:
+        if (self._to_client or session.from_vendor).takes_a_message:
             splice.client.transport.write(self._client_close)
             splice.client.told = True
             splice.vendor.stop_writing()
@@ -159,7 +159,7 @@ class StandIn:
         if splice.client.ended and splice.vendor.ended:
             return
         session.settle()
-        vendor_pauses = session.from_vendor.scanner.takes_a_message
+        vendor_pauses = session.from_vendor.takes_a_message
         if not is_open(session):
             splice.later(DRAIN_SECONDS, self._drained)
         elif session.failed or monotonic() >= latest or (may_speak(session) and vendor_pauses):
@@ -175,7 +175,7 @@ class StandIn:
         session.drained()
         splice.client.mute()
         words = b""
-        if session.from_vendor.scanner.takes_a_message:
+        if session.from_vendor.takes_a_message:
             words = close_frame(SERVICE_RESTART, DRAINING, b"")
             self._to_client = UpToClose(partial(says_goodbye, session))
             splice.vendor.through(self._to_client.feed)

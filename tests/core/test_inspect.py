@@ -176,11 +176,17 @@ PASSING = Messages.model_validate({"kinds": {
 
 @pytest.mark.parametrize(("message", "passing"), [
     (b'{"type":"Results","is_final":false,"words":"a"}', True),
-    (b'{"type": "Results", "is_final": false}', True),
+    (b'{"type": "Results", "is_final": false, "words": "a"}', True),
+    (b'{"type":"Results","is_final":false}', False),
+    (b'{"type":"Results","is_final":false,"words":""}', False),
+    (b'{"type":"Results","is_final":false,"words":null}', False),
+    (b'{"type":"Results","is_final":false,"words":"', False),
+    (b'{"type":"Results","is_final":false,"words":"a","more":{"words":""}}', False),
     (b'{"is_final":false,"words":"a \\"is_final\\":true","type":"Results"}', True),
     (b'{"type":"Results","is_final":true}', False),
     (b'{"type": "Results", "is_final": true}', False),
-    (b'{"type":"Turn","event":"Update"}', True),
+    (b'{"type":"Turn","event":"Update","words":"a"}', True),
+    (b'{"type":"Turn","event":"Update"}', False),
     (b'{"type":"Turn","event":"EndOfTurn"}', False),
     (b'{"type":"Whole","words":"without a word on whether it is final"}', False),
     (b'{"type":"Error","of":{"type":"Results"}}', False),
@@ -198,6 +204,13 @@ PASSING = Messages.model_validate({"kinds": {
 ])
 def test_interim_results_are_known_by_their_bytes_where_that_is_sure(message: bytes, passing: bool) -> None:
     assert Inspector(PASSING).is_passing(message) is passing
+
+
+def test_a_result_is_known_by_its_type_and_not_by_the_name_that_it_is_given() -> None:
+    one = Inspector(Messages.model_validate({"kinds": {
+        "T": {"role": "result", "name": "error", "final": {"path": "final", "equals": True}}, "error": {"role": "error"}}}))
+    assert one.is_passing(b'{"type":"T","final":false}')
+    assert not one.is_passing(b'{"type":"error","final":false}')
 
 
 @given(st.text(), st.text(), st.booleans())

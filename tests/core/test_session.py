@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from proxy.core.deflate import LARGEST_MESSAGE
 from proxy.core.known import UNKNOWN_ENDPOINT
-from proxy.core.timing import ResultClock
 from proxy.core.verdict import Category, Inspection, Outcome, Owner, Phase, Retry, Side, Transport
 from proxy.core.wire import LARGEST_TEXT
 
@@ -60,39 +59,16 @@ def test_what_we_refuse_is_ours() -> None:
     assert play.session.ending.initiated_by is play.session.ending.ended_by is Side.SIDECAR
 
 
-@pytest.mark.parametrize("after", [
-    lambda play: play.client_closes(),
-    lambda play: play.says(type="Finish"),
-    lambda play: play.lost(Side.CLIENT),
-    lambda play: play.client(frame(BINARY, b"", masked=True)),
-])
-def test_what_the_vendor_said_before_counts_before_what_the_client_does(after: Callable[[Play], Play]) -> None:
-    """Small messages wait for each other; their order among what else happens is kept."""
-    play = Play(V1).opened().hears(type="Error", code=7, message="No audio came")
-    seen = [play._session.ending.fatal_error]
-    after(play)
-    seen.append(play._session.ending.fatal_error)
-    assert seen == [False, True]
-    assert play._session.ending.initiated_by is Side.VENDOR
-
-
-def test_no_more_than_a_few_messages_wait_and_no_large_one() -> None:
-    play = Play(V1).opened()
-    for number in range(1, 8):
-        play.hears(type="Trouble", message="x")
-        assert play._session.warnings == {}, number
-    play.hears(type="Trouble", message="x")
-    assert play._session.warnings == {"Trouble": 8}
-    play.hears(type="Trouble", message="x" * 7000)
-    assert play._session.warnings == {"Trouble": 9}
-    play.hears(type="Trouble", message="x").tick()
-    assert play._session.warnings == {"Trouble": 10}
+def test_what_the_vendor_says_is_looked_at_at_once() -> None:
+    play = Play(V1).opened().hears(type="Trouble", message="x")
+    assert play._session.warnings == {"Trouble": 1}
+    assert play.hears(type="Error", code=7, message="No audio came")._session.ending.initiated_by is Side.VENDOR
 
 
 @pytest.mark.interpreted
-def test_looking_that_raises_blinds_the_session_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    play = Play(V1).opened().hears(type="Results", final=True, text="a")
-    monkeypatch.setattr(ResultClock, "add", None)
+def test_looking_that_raises_blinds_the_session_and_nothing_else() -> None:
+    play = Play(V1).opened().speaks(1.0)
+    del play._session.from_client.sink
     play.tick()
     assert play._session.failed
     assert play._session.inspection is Inspection.LOST

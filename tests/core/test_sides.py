@@ -282,6 +282,16 @@ class TestStreams:
         assert session.results.first_at == p.now
         assert session.results.lag_last == pytest.approx(0.2)
 
+    def test_an_end_message_while_an_error_is_in_doubt_is_one(self) -> None:
+        p = play("wav").says(type="start").hears(type="error", message="well").wait(0.1).says(type="stop").wait(0.1)
+        report = p.hears(type="words", text="x", final=True).wait(0.1).client_closes(1000).end()
+        assert (report.verdict.outcome, report.verdict.initiated_by, p.session.claim.end_sent) == (Outcome.OK, Side.CLIENT, True)
+
+    def test_an_end_message_of_the_stream_before_is_none_of_this(self) -> None:
+        p = play("wav").says(type="start").hears(type="error", message="well").says(type="stop").says(type="start")
+        report = p.hears(type="words", text="x", final=True).client_closes(1000).end()
+        assert (report.verdict.outcome, p.session.claim.end_sent) == (Outcome.ABANDONED, False)
+
     def test_leaving_an_open_stream_is_leaving_early(self) -> None:
         for messages, outcome in (([], Outcome.OK), (["start"], Outcome.ABANDONED), (["start", "stop"], Outcome.OK),
                                   (["start", "stop", "start"], Outcome.ABANDONED)):

@@ -17,8 +17,6 @@ from proxy.core import tally
 from proxy.core.wire import (
     FLOOD,
     FRAMES_AT_ONCE,
-    GATHERED,
-    GATHERED_BYTES,
     LARGEST_TEXT,
     OP_BINARY,
     OP_CLOSE,
@@ -26,7 +24,6 @@ from proxy.core.wire import (
     OP_PONG,
     OP_TEXT,
     FrameScanner,
-    Gatherer,
     close_payload,
     unmask,
 )
@@ -430,40 +427,25 @@ def test_runs_of_equal_frames_add_up(runs: list[tuple[int, int, str]], masked: b
     assert sampled == [at for at in range(0, len(lengths), 10) if lengths[at]]
 
 
-@given(st.lists(st.tuples(st.binary(max_size=300), st.integers(0, 20)), max_size=40), st.integers(1, 9))
-def test_chunks_that_wait_are_scanned_as_they_came(pieces: list[tuple[bytes, int]], asked: int) -> None:
-    """Gathering changes when something is seen, never what."""
-    straight, waited = Seen(), Seen()
-    scanner_of, gatherer = FrameScanner(straight, tally.Traffic()), Gatherer(FrameScanner(waited, tally.Traffic()))
-    for number, (noise, texts) in enumerate(pieces):
-        for data in [frame(TEXT, b"{}")] * texts + [frame(BINARY, noise)] * (texts % 3) + ([noise] if number % 7 == 6 else []):
-            scanner_of.feed(data, float(number))
-            gatherer.feed(data, float(number))
-        if number % asked == 0:
-            gatherer.settle()
-    scanner_of.settle()
-    gatherer.settle()
-    for audio in (True, False):  # equal binary frames are told of together, and not in their place among texts
-        assert [e for e in waited.events if (e[0] == "audio") is audio] == [e for e in straight.events if (e[0] == "audio") is audio]
-    assert numbers(gatherer.scanner.traffic) == numbers(scanner_of.traffic)
-
-
-def test_no_more_than_a_few_small_chunks_wait() -> None:
+def test_what_was_only_noted_is_told_before_a_text_that_came_after_it() -> None:
     seen = Seen()
-    gatherer = Gatherer(FrameScanner(seen, tally.Traffic()))
-    for number in range(1, GATHERED + 1):
-        assert len(seen.events) == 0, number
-        gatherer.feed(frame(TEXT, b"{}"), 1.0)
-    assert len(seen.events) == GATHERED
-    gatherer.feed(frame(TEXT, b"{}"), 1.0)
-    gatherer.feed(frame(TEXT, bytes(GATHERED_BYTES)), 1.0)
-    assert len(seen.events) == GATHERED + 2
-    gatherer.feed(frame(TEXT, b"{}"), 1.0)
-    gatherer.stop()
-    gatherer.feed(frame(TEXT, b"{}"), 1.0)
-    gatherer.settle()
-    assert len(seen.events) == GATHERED + 2
-    assert gatherer.scanner.is_lost
+    scanner = FrameScanner(seen, tally.Traffic())
+    for number in range(4):
+        scanner.feed(frame(BINARY, bytes(320)), float(number))
+    scanner.feed(frame(TEXT, b"{}"), 4.0)
+    assert [event[1] for event in seen.events] == [320] * 4 + [OP_TEXT]
+
+
+def test_who_has_stopped_forgets_what_was_noted() -> None:
+    seen = Seen()
+    scanner = FrameScanner(seen, tally.Traffic())
+    for number in range(4):
+        scanner.feed(frame(BINARY, bytes(320)), float(number))
+    told = len(seen.events)
+    scanner.stop()
+    scanner.feed(frame(TEXT, b"{}"), 4.0)
+    scanner.settle()
+    assert (len(seen.events), scanner.is_lost) == (told, True)
 
 
 def test_a_message_may_be_put_in_between_messages_and_before_a_close() -> None:

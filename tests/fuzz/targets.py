@@ -29,7 +29,7 @@ from proxy.core.protobuf import LONGEST, tree, walk
 from proxy.core.redact import LONGEST as SHOWN
 from proxy.core.tally import Traffic
 from proxy.core.verdict import Phase, Side, Transport
-from proxy.core.wire import OP_BINARY, OP_TEXT, FrameScanner, Gatherer
+from proxy.core.wire import OP_BINARY, OP_TEXT, FrameScanner
 from proxy.settings import ConfigError, Overrides, load_all
 from proxy.settings.document import parse
 from proxy.settings.profiles import common_in, profile_in
@@ -76,14 +76,13 @@ def scanner(data: bytes) -> None:
     terms, cuts = feed.one(), feed.some(16)
     stream = data[2 + len(cuts) :]
 
-    def scanned(pieces: Iterator[bytes], gathers: bool) -> tuple[list[tuple[Any, ...]], Traffic, bool]:
+    def scanned(pieces: Iterator[bytes]) -> tuple[list[tuple[Any, ...]], Traffic, bool]:
         seen, traffic = _Seen(), Traffic()
         one = FrameScanner(seen, traffic)
         one.deflate, one.head, one.sampled, one.small = bool(terms & 1), (0, 16)[terms >> 1 & 1], (10, 1)[terms >> 2 & 1], terms >> 3
-        line = Gatherer(one) if gathers else one
         for piece in pieces:
-            line.feed(piece, 0.0)
-        line.settle()
+            one.feed(piece, 0.0)
+        one.settle()
         return seen.told, traffic, one.is_lost
 
     def cut() -> Iterator[bytes]:
@@ -93,8 +92,8 @@ def scanner(data: bytes) -> None:
             yield stream[at : at + size]
             at += size
 
-    whole = scanned(iter([stream]), False)
-    for other in (scanned((bytes([byte]) for byte in stream), False), scanned(cut(), False), scanned(cut(), True)):
+    whole = scanned(iter([stream]))
+    for other in (scanned(bytes([byte]) for byte in stream), scanned(cut())):
         assert other[0] == whole[0]
         assert (other[1].frames, other[1].bytes, other[2]) == (whole[1].frames, whole[1].bytes, whole[2])
     assert sum(map(len, (told[1] or b"" for told in whole[0] if len(told) > 1))) <= len(stream)

@@ -12,15 +12,15 @@ from typing import Final
 from proxy.core.report import Report
 from proxy.core.session import Session
 from proxy.core.verdict import Inspection
-from proxy.core.wire import GATHERED_BYTES, LARGEST_TEXT
+from proxy.core.wire import LARGEST_TEXT
 from proxy.settings.model import Timeouts
 from tests.relay.peers import frame, request
 from tests.reliability.rows_ends import AUDIO, talk
 from tests.reliability.stage import PLAIN, End, Stage, row
 
 MASK: Final = b"abcd"
-KEPT: Final = 2 * LARGEST_TEXT + GATHERED_BYTES
-"""Bytes of messages that one session keeps at most, both ways: an open text each, and what waits to be looked at."""
+KEPT: Final = 2 * LARGEST_TEXT
+"""Bytes of messages that one session keeps at most, both ways: an open text each."""
 LEFT: Final = "abandoned transport_reset client client client or abandoned transport_reset unknown client client"
 CUT: Final = "error transport_reset network vendor vendor or error transport_reset unknown vendor vendor"
 UNSEEN: Final = "ok normal none client client"
@@ -29,8 +29,7 @@ UNSEEN: Final = "ok normal none client client"
 
 def kept(session: Session) -> int:
     """Bytes of peers' messages that the session holds."""
-    scanners = (session.from_client, session.from_vendor.scanner)
-    return sum(len(one._text) + len(one._captured) for one in scanners) + session.from_vendor._end
+    return sum(len(one._text) + len(one._captured) for one in (session.from_client, session.from_vendor))
 
 
 async def pour(stage: Stage, source: End, sink: End, block: bytes, times: int) -> None:

@@ -67,7 +67,6 @@ def _may_mean_audio(case: Case) -> bool:
 
 
 def audio_decodable(case: Case) -> Finding:
-    known = case.known
     form = case.then.form
     facts = {fact for fact, at in form.flaws.items() if at <= case.at} | ({Noticed.ODD_BYTES} if case.then.clock.odd else set())
     flaws = [words for fact, words in FLAWS.items() if fact in facts]
@@ -80,8 +79,8 @@ def audio_decodable(case: Case) -> Finding:
         if any(word in case.says for word in (" header ", " format ")):
             return found(Check.AUDIO_DECODABLE, NO, "flaws", stage="read", measured=0, owner=Owner.VENDOR, hint=HEADED)
         return found(Check.AUDIO_DECODABLE, CANNOT_TELL, "flaws", stage="read", measured=0, owner=Owner.UNKNOWN, hint=WHOLE_FILES)
-    results, clock = known.results, case.then.clock
-    lately = results.results > 0 and results.last_at is not None and case.at - results.last_at <= LATELY
+    result_at, clock = case.then.result_at, case.then.clock
+    lately = result_at is not None and case.at - result_at <= LATELY
     if lately and clock.timed and clock.steady and case.whole:
         return found(Check.AUDIO_DECODABLE, NO, "flaws", stage="read", measured=0, owner=Owner.VENDOR, hint=UNDERSTOOD)
     return found(Check.AUDIO_DECODABLE, CANNOT_TELL, "flaws", stage="read", measured=0)

@@ -112,10 +112,10 @@ def _received(case: Case, check: Check) -> Finding:
 
 def _may_mean_speech(case: Case, timer: _Timer) -> bool:
     """Audio came; but was there anything to hear? Some vendors' timers run while nobody speaks."""
-    heard_at = case.known.heard_at
+    heard_at = case.then.heard_at
     if case.then.clock.timed:
         nothing_heard = heard_at is None or case.at - heard_at > timer.window
-        return nothing_heard and case.known.audio.silent >= min(timer.window, case.then.read) / 2
+        return nothing_heard and case.then.silent >= min(timer.window, case.then.read) / 2
     return any(word in text for text in (case.says, *case.known.claim.said) for word in SPEECH)
 
 
