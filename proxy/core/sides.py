@@ -145,6 +145,7 @@ class ClientSide(OneSide):
 
     def _no_audio(self, length: int, now: float) -> None:
         """JSON in a binary message, a keep-alive most often. The next ones of that length are taken for the same."""
+        self.known.from_client.look_at_next()
         self._text_length = length
         self.audio = self._counted
         self.known.noticed(Noticed.TEXT_IN_AUDIO, now)
@@ -182,7 +183,7 @@ class ClientSide(OneSide):
     def _look(self, head: bytes, now: float) -> None:
         """The head of one message in ten, and of small ones: is it what was declared, and is anybody speaking?"""
         known = self.known
-        if known.clock.chunks == 1 and known.clock.timed and container(head):
+        if known.clock.chunks == known.form.after + 1 and known.clock.timed and container(head):
             known.noticed(Noticed.CONTAINER_IN_RAW, now)
             found = wav(head)
             if found is not None and found[0] != known.audio_format:
@@ -233,6 +234,7 @@ class ClientSide(OneSide):
             self._end(now)
         elif kind.role == "start":
             self.known.stream_began()
+            self.known.from_client.look_at_next()
         elif kind.role == "keep_alive":
             self.known.kept_alive_at = now
         if kind.message.ids:

@@ -90,7 +90,7 @@ class FrameScanner(Feed):
     """
 
     __slots__ = (
-        "_captured", "_compressed", "_done", "_first", "_frame_length", "_frames", "_header", "_left", "_mask", "_message_length",
+        "_asked", "_captured", "_compressed", "_done", "_first", "_frame_length", "_frames", "_header", "_left", "_mask", "_message_length",
         "_opcode", "_plain", "_run_left", "_run_length", "_run_second", "_run_size", "_since", "_text", "_times", "_want", "binary_type",
         "deflate", "head", "is_lost", "sampled", "sink", "small", "traffic",
     )
@@ -105,6 +105,7 @@ class FrameScanner(Feed):
         self.small = 0
         self.deflate = False
         self.is_lost = False
+        self._asked = False  # for the next binary message, whichever it is
         self._since, self._frames = 0.0, 0  # frames of this second, but for those that came alone
         self._plain = True  # nothing is cut or open: the next chunk may be one whole frame
         self._run_size = NO_RUN  # of the chunk that each frame of the run is
@@ -168,11 +169,17 @@ class FrameScanner(Feed):
         self._run_size, self._run_length = len(data) if length else NO_RUN, length
         self._run_left = self.sampled - (count - 1) % self.sampled
         self._run_second = data[1]
-        if not length or (self.head and (count % self.sampled == 1 or self.sampled == 1 or length <= self.small)):
+        if not length or (self.head and (self._asked or count % self.sampled == 1 or self.sampled == 1 or length <= self.small)):
+            self._asked = self._asked and not length
             payload = data[start : start + self.head]
             self.sink.message(OP_BINARY, length, unmask(payload, data[start - 4 : start]) if data[1] & 0x80 else payload, False, now)
         else:
             self.sink.audio(length, [now])
+
+    def look_at_next(self) -> None:
+        """The head of the next binary message is asked for."""
+        self.settle()
+        self._asked, self._run_size = True, NO_RUN
 
     def settle(self) -> None:
         """Hands over to the sink and the counts what was only noted."""
@@ -249,9 +256,10 @@ class FrameScanner(Feed):
             self._opcode, self._compressed, self._message_length, self._text = opcode, bool(first & RSV1), 0, bytearray()
         whole = self._opcode == OP_TEXT or self._compressed
         count = self.traffic.frames[self.binary_type] + (1 if opcode else 0)
-        sampled = self.sampled == 1 or count % self.sampled == 1 or (length <= self.small and bool(first & FIN))
+        sampled = self._asked or self.sampled == 1 or count % self.sampled == 1 or (length <= self.small and bool(first & FIN))
         room = (LARGEST_TEXT if whole else self.head if sampled else 0) - self._message_length
         self._want = min(length, max(room, 0))
+        self._asked = self._asked and opcode != OP_BINARY
 
     def _fault(self, first: int, opcode: int, length: int) -> str | None:
         if first & RSV & ~(RSV1 if self.deflate else 0):

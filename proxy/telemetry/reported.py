@@ -53,7 +53,8 @@ MEANINGS: Final = {
     "latency": "how fast the vendor was",
     "latency.ready_seconds": "from the request to the vendor's word that it takes audio",
     "latency.first_result_seconds": "from the speech of the first result to that result",
-    "latency.result_lag_seconds_last": "from the end of the speech that a result holds to the result: of the last one",
+    "latency.result_lag_seconds_last": "from the end of the speech that a result holds to the result: of the last one that was looked into "
+                                       "(interim ones are, once a second)",
     "latency.result_lag_seconds_max": "of the slowest",
     "latency.results": "results with text, interim ones too",
     "latency.finals": "of those, final ones",

@@ -23,7 +23,8 @@ _AUDIO: Final = {"encoding": {"default": "linear16"}, "sample_rate": {"default":
 VENDOR: Final = Vendor(Profile.model_validate({
     "vendor": "stage",
     "title": "Stage",
-    "routes": [{"path": f"/{name}", "name": name, "endpoint": name, "upstream": "https://stage.test"} for name in ("proto", "json", "wav")],
+    "routes": [{"path": f"/{name}", "name": name, "endpoint": name, "upstream": "https://stage.test"}
+               for name in ("proto", "json", "wav", "raw")],
     "endpoints": {
         "proto": {
             "audio": _AUDIO | {"encoding": {"default": "0"}},
@@ -63,6 +64,12 @@ VENDOR: Final = Vendor(Profile.model_validate({
                 "stopped": {"role": "stopped"}, "open": {"role": "info"},
                 "error": {"role": "error", "fatal": "if_last", "server_detail": "message"},
             }},
+        },
+        "raw": {
+            "audio": _AUDIO, "ready": "handshake",
+            "client": {"kinds": {"start": {"role": "start"}, "stop": {"role": "end"},
+                                 "settings": {"role": "control", "declares": {"sample_rate": "rate"}}}},
+            "server": {"kinds": {"words": {"role": "result", "ids": {"req_id": "rid", "connection_id": "cid"}}}},
         },
     },
     "rules": [
@@ -292,6 +299,20 @@ class TestStreams:
         report = p.hears(type="words", text="x", final=True).client_closes(1000).end()
         assert (report.verdict.outcome, p.session.claim.end_sent) == (Outcome.ABANDONED, False)
 
+    def test_audio_belongs_to_the_stream_and_the_format_in_which_it_came(self) -> None:
+        p = play("raw").says(type="start").client(*[binary(b"\0\x40" * 1600)] * 18).says(type="start")
+        assert p._session.clock.stream_from == pytest.approx(1.8)
+        p = play("raw").client(*[binary(b"\0\x40" * 1600)] * 18).says(type="settings", rate=8000).client(binary(b"\0\x40" * 1600))
+        assert p.session.audio.read == pytest.approx(2.0)
+
+    def test_the_last_id_of_results_is_kept(self) -> None:
+        p = play("raw").says(type="start").hears(type="words", rid="r-1").says(type="start").hears(type="words", rid="r-2", cid="c-1")
+        assert (p.session.req_id, p.session.connection_id) == ("r-2", "c-1")
+
+    def test_an_error_that_is_taken_back_leaves_what_an_earlier_one_judged(self) -> None:
+        p = play("json").hears(type="hello").hears(type="bye", code=4008).wait(1).hears(type="error", message="well").hears(type="words")
+        assert (p.session.judged_at, p.session.warnings) == (100.0, {"error": 1})
+
     def test_leaving_an_open_stream_is_leaving_early(self) -> None:
         for messages, outcome in (([], Outcome.OK), (["start"], Outcome.ABANDONED), (["start", "stop"], Outcome.OK),
                                   (["start", "stop", "start"], Outcome.ABANDONED)):
@@ -320,6 +341,17 @@ class TestBinaryThatIsNoAudio:
     def test_half_a_sample_is_noticed(self) -> None:
         p = play("json").client(binary(b"\1\x40" * 1600), binary(b"\1\x40" * 1600 + b"\1")).tick()
         assert Noticed.ODD_BYTES in p.session.facts
+
+    @pytest.mark.parametrize("before", [[], ["start"], ["keep-alive"], ["start", "audio", "stop", "start"]])
+    def test_a_container_is_seen_wherever_audio_begins(self, before: list[str]) -> None:
+        p = play("raw")
+        for step in before:
+            if step in ("start", "stop"):
+                p.says(type=step)
+            else:
+                p.client(*[binary(b'{"type":"KeepAlive"}')] if step == "keep-alive" else [binary(b"\0\x40" * 1600)] * 13)
+        p.client(binary(wav_file(b"\0\x40" * 1600))).client(*[binary(b"\0\x40" * 1600)] * 5)
+        assert Noticed.CONTAINER_IN_RAW in p.session.facts
 
     def test_a_container_of_another_rate(self) -> None:
         session = play("json").client(binary(wav_file(b"\0\x40" * 800, rate=44100))).session
