@@ -2,8 +2,7 @@
 
 Owns the facts of one socket between client and vendor. The relay tells it what happened (bytes of either side, the vendor's
 answer, how a leg ended, a reading of TCP_INFO once a second) and asks for the report at the end, once. It never raises
-at the relay for what peers send, does no I/O, and holds no audio; of text only what the gatherer has not looked at yet,
-what comes cut.
+at the relay for what peers send, does no I/O, and holds no audio; of text only a message that is not whole yet.
 
     bytes -> FrameScanner -> ClientSide, VendorSide (sides) -> what is known (known)
           -> Ending (who did what first) and Claim (what was said) -> Verdict -> Report

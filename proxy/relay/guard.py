@@ -70,6 +70,5 @@ class Guard:
 
 
 def _is_closed(session: Session) -> bool:
-    """By the vendor. What it said may not have been looked at yet."""
-    session.settle()
+    """By the vendor."""
     return session.ending.vendor_close is not None

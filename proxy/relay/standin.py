@@ -139,7 +139,6 @@ class StandIn:
         session, splice = self._session, self.splice
         if not self._client_close or not splice.client.can_be_told:
             return
-        session.settle()
         if (self._to_client or session.from_vendor).takes_a_message:
             splice.client.transport.write(self._client_close)
             splice.client.told = True
@@ -158,7 +157,6 @@ class StandIn:
         session, splice = self._session, self.splice
         if splice.client.ended and splice.vendor.ended:
             return
-        session.settle()
         vendor_pauses = session.from_vendor.takes_a_message
         if not is_open(session):
             splice.later(DRAIN_SECONDS, self._drained)
@@ -228,7 +226,6 @@ class StandIn:
     def _heard(self) -> None:
         """The vendor has said something."""
         self._close_client()
-        self._session.settle()
         ending = self._session.ending
         if ending.goodbye or ending.vendor_close is not None:
             self._answered()
