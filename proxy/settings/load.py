@@ -93,12 +93,12 @@ def _settled(document: Document, folder: Path, env: Mapping[str, str] | None, ov
     files = _files(document, folder, problems)
     if isinstance(document.data, dict | None):
         document.data = dict(document.data or {})
-        if document.data.get("listeners") is None:
-            document.data["listeners"] = [{"vendor": vendor} for vendor in vendor_files()]
+        _one_for_each(document.data)
         listeners = document.data["listeners"]
         if isinstance(listeners, list) and len(listeners) > MOST_LISTENERS:
             raise ConfigError([*problems, document.problem(("listeners",), f"more than {MOST_LISTENERS} listeners")])
         _lay_over(document, env or {}, overrides, problems)
+        _one_for_each(document.data)  # nothing in the environment is as nothing in the file
     context = {"folder": folder, "vendors": sorted(files), **({} if env is None else {"env": env})}
     settings, found = validated(Settings, document, context)
     problems += found
@@ -111,6 +111,12 @@ def _settled(document: Document, folder: Path, env: Mapping[str, str] | None, ov
     proofs = [file for listener in settled.listeners for tls in (listener.tls, listener.upstream_tls) for file in tls.files]
     settled.seen.update(before | look(proofs))  # these were only tried: what is used of them is read after this
     return settled
+
+
+def _one_for_each(data: dict[str, Any]) -> None:
+    """A listener for each packaged vendor, where nothing is said of listeners."""
+    if data.get("listeners") is None:
+        data["listeners"] = [{"vendor": vendor} for vendor in vendor_files()]
 
 
 def _files(document: Document, folder: Path, problems: list[Problem]) -> dict[str, Path]:

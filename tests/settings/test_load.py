@@ -279,6 +279,13 @@ def test_check_knows_profiles_and_common_rules(folder: Path) -> None:
     assert told(folder / "rules.yaml") == ["1: rules: should be a list"]
 
 
+@pytest.mark.parametrize("text", ["", "listeners:\n", "listeners: []\n"])
+def test_no_listeners_in_the_environment_are_those_of_all_vendors(folder: Path, text: str) -> None:
+    """As none in the file: who sets an empty variable has not asked for a process that takes no calls."""
+    settings = loaded(folder, text, {"EARWITNESS__LISTENERS": ""})
+    assert {one.vendor for one in settings.listeners} == {one.vendor for one in load().listeners}
+
+
 WORDS = st.sampled_from(
     ["acme", "listeners", "vendor", "listen", "profiles", "metrics", "log", "level", "tls", "127.0.0.1:1", *"[]{}:-,5~", "&a", "*a"]
 )
