@@ -139,7 +139,7 @@ def outcome_of(ending: Ending, claim: Claim, classifier: Classifier | None, has_
     if ending.fatal_error:
         # Rules about a normal close know nothing of the error before it.
         return Outcome.ERROR, NOTHING if meaning.ok else meaning
-    if ending.blind and ending.transport is Transport.EOF:
+    if ending.blind and ending.transport is Transport.EOF and ending.told_close is None:
         return Outcome.OK, NOTHING  # the close before it may just not have been seen
     if not (meaning.ok or _client_just_left(ending)):
         return (Outcome.OK, NORMAL) if _ended_well(ending, claim) else (Outcome.ERROR, meaning)
@@ -158,7 +158,7 @@ def _before_open(ending: Ending, claim: Claim, meaning: Meaning) -> tuple[Outcom
 
 
 def _client_just_left(ending: Ending) -> bool:
-    return ending.transport is not None and ending.ended_by is Side.CLIENT
+    return ending.transport is not None and ending.ended_by is Side.CLIENT and ending.told_close is None
 
 
 def _ended_well(ending: Ending, claim: Claim) -> bool:

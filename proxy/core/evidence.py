@@ -48,8 +48,8 @@ class Delivery:
     """Follows one session's audio to the vendor's acknowledgement. Figures are lower bounds, never guesses."""
 
     __slots__ = (
-        "_audio", "_mark_audio", "_mark_end", "_mark_latest", "behind_full", "behind_max", "delivered_at", "known", "last", "moved_at",
-        "proven", "proven_at", "sampled_at", "waits_since",
+        "_audio", "_mark_audio", "_mark_end", "_mark_latest", "behind_full", "behind_max", "delivered_at", "is_full", "known", "last",
+        "moved_at", "proven", "proven_at", "rtt_seconds", "sampled_at", "waits_since",
     )
 
     def __init__(self, audio: AudioSeconds) -> None:
@@ -67,6 +67,8 @@ class Delivery:
         self.moved_at: float | None = None  # when the peer was last seen to have acknowledged anything new
         self.last: TcpSample | None = None
         self.known = False
+        self.is_full = False  # the peer takes no more: it has stopped reading
+        self.rtt_seconds = 0.0
 
     def sample(self, tcp: TcpSample | None, transport_buffered: int, now: float, latest: Latest | None = None) -> None:
         """Once a second and at the end. `transport_buffered` is what has not even reached the kernel, in bytes.
@@ -96,7 +98,7 @@ class Delivery:
             self.waits_since = None
         elif self.waits_since is None:
             self.waits_since = self.sampled_at if self.sampled_at is not None else now
-        self.sampled_at = now
+        self.sampled_at, self.is_full, self.rtt_seconds = now, tcp.window == 0, tcp.rtt_seconds
 
     def _prove(self, tcp: TcpSample, now: float, in_time: bool) -> None:
         if self._mark_end is None or tcp.acked < self._mark_end:
@@ -115,11 +117,6 @@ class Delivery:
         """Whether it was seen that something waited for so many seconds before `at`, and nothing was acknowledged."""
         recent = self.sampled_at is not None and at - self.sampled_at <= LATEST_READING
         return recent and all(since is not None and at - since >= seconds for since in (self.moved_at, self.waits_since))
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the peer takes no more: it has stopped reading."""
-        return self.last is not None and self.last.window == 0
 
     @property
     def undelivered_seconds(self) -> float:

@@ -129,11 +129,10 @@ def _decide(findings: list[Finding], meaning: Meaning) -> tuple[Owner, str | Non
 
 def _shaped(case: Case) -> bool:
     """Whether what the vendor complains of may be the gate's work, and not the client's."""
-    done = case.known.done
     if case.meaning.category is Category.IDLE_TIMEOUT:
-        return done.delay_max >= LEAST_MARGIN or case.then.held_at is not None
+        return case.then.delay_max >= LEAST_MARGIN or case.then.held_at is not None
     rules, actions = SHAPING.get(case.meaning.category, (frozenset(), frozenset()))
-    return any((rule in rules and action is not Action.REFUSED) or action in actions for rule, action in done.actions)
+    return any((rule in rules and action is not Action.REFUSED) or action in actions for rule, action in case.then.actions)
 
 
 def _stuck(session: Session, now: float) -> tuple[Owner, str]:

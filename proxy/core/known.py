@@ -7,7 +7,7 @@ Owns the state that both directions (sides) write, and the report (reporting), t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from proxy.core.audio import UNTIMED
@@ -18,9 +18,9 @@ from proxy.core.evidence import Delivery, Latest
 from proxy.core.gate import Gate
 from proxy.core.held import Done
 from proxy.core.inspect import Json, Kind, Told
-from proxy.core.policy import Rule
+from proxy.core.policy import Action, Rule
 from proxy.core.shape import AudioForm, Shape
-from proxy.core.tally import AudioSeconds, Tables, Traffic
+from proxy.core.tally import AUDIO, AudioSeconds, Tables, Traffic
 from proxy.core.timing import AudioClock, Heard, ResultClock
 from proxy.core.tracecontext import TraceContext, said
 from proxy.core.vendor import CompiledEndpoint, Request, Vendor
@@ -35,7 +35,7 @@ POLITE: Final = frozenset({None, 1000, 1001, 1005, 1012})
 
 @dataclass(frozen=True, slots=True)
 class Then:
-    """What was known at one moment."""
+    """What was known at one moment; of what only ticks tell, as of the last one but for `with_tick`. Names as in Known, where not told."""
 
     sent: Latest
     clock: Heard
@@ -52,6 +52,31 @@ class Then:
     """Seconds of silence in it."""
     result_at: float | None
     """When the last result of the client's stream came."""
+    inspection: Inspection
+    broken: bool
+    """Whether the client's framing was."""
+    binary_audio: int
+    """Messages that were audio and nothing else."""
+    audio_sent: bool | None
+    end_sent: bool | None
+    """As a Claim has them."""
+    actions: frozenset[tuple[Rule, Action]]
+    delay_max: float
+    """What the gate did."""
+    undelivered: float
+    """Seconds of audio."""
+    buffered_max: int
+    lag_max: float
+    lagged_at: float | None
+    lagged_for: float
+
+    def with_tick(self, buffered_max: int, lag: float, lagged_at: float | None, lagged_for: float) -> Then:
+        """A tick tells of what may have been before this moment as well: against nobody, where it was after."""
+        return replace(self, buffered_max=buffered_max, lag_max=max(self.lag_max, lag), lagged_at=lagged_at, lagged_for=lagged_for)
+
+    def lag_since(self, at: float) -> float:
+        """Seconds for which our own loop may have stood still after `at`: an upper bound."""
+        return self.lag_max if self.lagged_at is not None and self.lagged_at >= at else 0.0
 
 
 def _nobody(seconds: float) -> None:
@@ -236,8 +261,12 @@ class Known:
 
     def so_far(self, now: float) -> Then:
         """What is known at this moment, which is `now`."""
-        return Then(self.latest, self.clock.so_far(), self.shape.so_far(), self.audio.read, self.form,
-                    self.gate.held_at if self.gate is not None else None, self.heard_at, self.audio.silent, self.results.last_in_stream)
+        return Then(self.latest, self.clock.so_far(), self.shape.so_far(), self.audio.read, self.form.so_far(),
+                    self.gate.held_at if self.gate is not None else None, self.heard_at, self.audio.silent, self.results.last_in_stream,
+                    self.inspection, any(name.startswith("framing_") for name in self.warnings) and self.from_client.is_lost,
+                    self.to_vendor.frames[AUDIO], True if self.clock.chunks else self.claim.audio_sent, self.claim.end_sent,
+                    frozenset(self.done.actions), self.done.delay_max, self.undelivered_seconds, self.buffered_max, self.loop_lag_max,
+                    self.lagged_at, self.lagged_for)
 
     def lag_since(self, at: float) -> float:
         """Seconds for which our own loop may have stood still after `at`: an upper bound."""

@@ -53,7 +53,9 @@ def report_of(session: Session, now: float, correlation: Mapping[str, Sequence[s
 def _verdict(session: Session, now: float, shown: Discretion) -> tuple[Verdict, tuple[Evidence, ...]]:
     ending, claim = session.ending, session.claim
     session.conclude()
-    if session.clock.chunks:
+    if session.then is not None:  # what came after the vendor's word, or went by unread, says nothing of it
+        claim.audio_sent, claim.end_sent = session.then.audio_sent, session.then.end_sent
+    elif session.clock.chunks:
         claim.audio_sent = True
     ending.complete(claim, session.vendor_profile.profile)
     outcome, meaning = outcome_of(ending, claim, session.vendor_profile.classifier, bool(session.spec and session.spec.has_end),
@@ -90,7 +92,8 @@ def _verdict(session: Session, now: float, shown: Discretion) -> tuple[Verdict, 
 def _full_length(session: Session, now: float) -> bool:
     """Whether the session lasted as long as the vendor lets one last."""
     limit = longest_session(session)
-    return limit is not None and now - session.started_at >= FULL_LENGTH * limit
+    until = now if session.judged_at is None else session.judged_at
+    return limit is not None and until - session.started_at >= FULL_LENGTH * limit
 
 
 def _audio(session: Session) -> AudioReport:

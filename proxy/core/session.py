@@ -145,6 +145,8 @@ class Session(Known):
         self.loop_lag_max = max(self.loop_lag_max, lag)
         if lag >= NOTABLE_LAG:
             self.lagged_at, self.lagged_for = now, lag
+        if self.then is not None and self.judged_at is not None and now - max(lag, TICKS_APART) < self.judged_at:
+            self.then = self.then.with_tick(self.buffered_max, lag, self.lagged_at, self.lagged_for)
         self.settle()
         self.clock.tick(now)
         self.lead_seconds = self.clock.lead(now)

@@ -32,6 +32,10 @@ class AudioForm:
     """Messages that were nothing but a whole file of what was declared, under the plainest of headers."""
     others: int = 0
 
+    def so_far(self) -> AudioForm:
+        """As it stands."""
+        return AudioForm(self.after, dict(self.flaws), self.files, self.others)
+
 
 class Rate:
     """The most of something in any `window` seconds, between two bounds: 61 small numbers, whatever comes.

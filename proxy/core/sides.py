@@ -329,7 +329,7 @@ class VendorSide(OneSide):
                 known.claim.reported_seconds = known.audio.reported = reported
                 known.from_client.settle()
                 known.reported_of = (known.audio.delivered, known.audio.read)
-        if kind.role == "ready":
+        if kind.role == "ready" and known.judged_at is None:
             known.ready(now)
             known.expires_at = as_number(kind.expires_at(json)) if kind.expires_at else None
         elif kind.role == "end":

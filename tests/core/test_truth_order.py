@@ -1,29 +1,38 @@
 """What comes after the vendor's word proves nothing of it: with it or without it, the verdict is the same.
 
-The word is an error and its close back to back, as vendors write them, so that both come in one chunk.
+The word is mostly an error and its close back to back, as vendors write them, so that both come in one chunk. Lags of less than a second
+and bytes that wait here are not among what comes after: ticks tell of them up to a second late, and they count in the client's favour.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.core.policy import Policy
 from proxy.core.report import Report
 from proxy.core.verdict import Check, Outcome, Owner, Side
 
-from .caller import Call, assemblyai, deepgram, flux
-from .playbook import TEXT, close, frame
+from .caller import Call, assemblyai, deepgram, flux, nextevi
+from .gatedplay import GatedPlay
+from .playbook import BINARY, TEXT, WALL, close, frame
 
 NET: Final = "Deepgram did not receive audio data or a text message within the timeout window. See https://dpgr.am/net0001"
 IDLE: Final = "Session terminated due to inactivity: No messages received for 10 seconds"
 FUNDS: Final = "Unauthorized Connection: Insufficient funds"
 FORMAT: Final = "The user audio did not match the format the client declared."
-GATED: Final = Policy.model_validate({"mode": "enforce", "rules": {
+CHUNKS: Final = Policy.model_validate({"mode": "enforce", "rules": {
     "chunk_duration": {"mode": "enforce", "min_seconds": 0.5, "max_seconds": 1.0}}})
+STRICT: Final = Policy.model_validate({"mode": "enforce", "rules": {"pace": {"credit_seconds": 0.0}}})
+
+
+def last(code: int, reason: str, **error: Any) -> bytes:
+    return frame(TEXT, orjson.dumps({"type": "Error", **error})) + close(code, reason)
 
 
 def said(code: int, error: str) -> bytes:
@@ -31,8 +40,9 @@ def said(code: int, error: str) -> bytes:
     return last(code, "See Error message for details", error_code=code, error=error)
 
 
-def last(code: int, reason: str, **error: Any) -> bytes:
-    return frame(TEXT, orjson.dumps({"type": "Error", **error})) + close(code, reason)
+def told(code: int, name: str, message: str) -> bytes:
+    """NextEVI's."""
+    return last(code, "", type="error", error_code=name, error_message=message)
 
 
 def resumed() -> Call:
@@ -40,7 +50,7 @@ def resumed() -> Call:
     call = assemblyai(query="&inactivity_timeout=10").talk(5).pause(9.0)
     call.play.wait(0.2)
     for _ in range(5):
-        call.play.wait(0.1).client(call.audio(0.1))
+        speaks(call)
     return call
 
 
@@ -51,53 +61,122 @@ def kept_alive() -> Call:
     return call
 
 
+def cut_off(call: Call, seconds: float) -> Call:
+    """Goes on speaking into a link that is down."""
+    call.link = "cut"
+    return call.talk(seconds)
+
+
+IDLED: Final = said(3006, IDLE)
+FAST: Final = said(3007, "Audio Transmission Rate Exceeded")
+NOTHING: Final = last(1011, NET, description=f"x: {NET}", variant="NET-0001")
+STORIES: Final[dict[str, tuple[Callable[[], Call], bytes]]] = {
+    "idle, and it had just spoken": (resumed, IDLED),
+    "idle, in the gate": (lambda: assemblyai(query="&inactivity_timeout=10", policy=CHUNKS).talk(5, chunk=0.5).pause(11), IDLED),
+    "idle, where the gate delays": (lambda: assemblyai(policy=STRICT).talk(3).pause(11), IDLED),
+    "no audio, and it had kept alive": (kept_alive, NOTHING),
+    "no audio, and it was silent": (lambda: deepgram().talk(20, sample=bytes(2)), close(1011, NET)),
+    "no audio, and all had come": (lambda: deepgram().talk(20), NOTHING),
+    "no audio, and the link was down": (lambda: cut_off(deepgram().talk(5), 12), NOTHING),
+    "no audio, and there was none": (lambda: deepgram().pause(11), NOTHING),
+    "no audio, and we had stood still": (lambda: deepgram().stands_still(3, client_talks=False).tick(lag=3.0), NOTHING),
+    "too fast, and it was even": (lambda: assemblyai().talk(20), FAST),
+    "too fast, and the link was down": (lambda: cut_off(assemblyai().talk(12), 9), FAST),
+    "too fast, and it was": (lambda: assemblyai().talk(15, speed=1.5), FAST),
+    "too fast, and nothing had come": (lambda: assemblyai().says_raw(b"", BINARY), FAST),
+    "an unknown type": (lambda: assemblyai().talk(5), said(3006, "Invalid Message Type: foo")),
+    "no JSON": (lambda: assemblyai().talk(5), said(3006, "Invalid JSON")),
+    "no type that it takes": (nextevi, told(4000, "UNSUPPORTED_MESSAGE_TYPE", "interrupt")),
+    "a format that it does not take": (nextevi, told(5002, "AUDIO_FORMAT_UNSUPPORTED", "Audio format not supported")),
+    "another format": (lambda: flux().talk(10), frame(TEXT, orjson.dumps({"type": "Error", "code": "USER_AUDIO_FORMAT",
+                                                                          "description": FORMAT}))),
+    "a key that is not valid": (lambda: assemblyai(ready=False).pause(1), said(1008, "Unauthorized Connection: Invalid API key")),
+}
+"""What went before, and the vendor's word."""
+
+
 def speaks(call: Call) -> None:
-    call.play.wait(0.1).client(call.audio(0.1))
+    goes(call, call.audio(0.1), 0.1)
 
 
-def flushes(call: Call) -> None:
-    call.play.wait(0.1).client(*[call.audio(0.1)] * 60)
+def goes(call: Call, data: bytes, after: float = 0.0) -> None:
+    """From the client, through the gate where there is one."""
+    play: Any = call.play.wait(after)
+    if isinstance(play, GatedPlay):
+        play._goes(play.gate.feed(data, play.now))
+    else:
+        play.client(data)
 
 
-def is_heard(call: Call) -> None:
-    call.play.wait(0.05)
-    call.hears(type="TurnInfo", event="EndOfTurn", transcript="uh", turn_index=0, audio_window_start=0, audio_window_end=5)
+def heap(call: Call) -> None:
+    for _ in range(60):
+        goes(call, call.audio(0.1))
 
 
-def is_held(call: Call) -> None:
-    play: Any = call.play.wait(0.1)
-    play._goes(play.gate.feed(call.audio(0.1), play.now))
+def link(call: Call, is_now: str) -> None:
+    call.link = is_now
+    call.tick().tick()
 
 
-STORIES: Final[dict[str, tuple[Callable[[], Call], bytes, Callable[[Call], object]]]] = {
-    "audio before it, and after": (resumed, said(3006, IDLE), speaks),
-    "a keep-alive before it, audio after": (kept_alive, last(1011, NET, description=f"x: {NET}", variant="NET-0001"), speaks),
-    "even audio before it, a heap after": (lambda: assemblyai().talk(20), said(3007, "Audio Transmission Rate Exceeded"), flushes),
-    "an unknown message after": (lambda: assemblyai().talk(5), said(3006, "Invalid Message Type: foo"), lambda call: call.says(type="Bye")),
-    "no JSON after": (lambda: assemblyai().talk(5), said(3006, "Invalid JSON"), lambda call: call.says_raw(b"bye")),
-    "audio in the gate after": (lambda: assemblyai(query="&inactivity_timeout=10", policy=GATED).talk(5, chunk=0.5).pause(11),
-                                said(3006, IDLE), is_held),
-    "silence before it, speech after": (lambda: deepgram().talk(20, sample=bytes(2)), close(1011, NET), lambda call: call.talk(1.5)),
-    "a result after": (lambda: flux().talk(10), frame(TEXT, orjson.dumps({"type": "Error", "code": "USER_AUDIO_FORMAT",
-                       "description": FORMAT})), is_heard),
+AFTER: Final[dict[str, Callable[[Call], object]]] = {
+    "audio": speaks,
+    "a heap of audio": heap,
+    "large audio": lambda call: goes(call, call.audio(1.2)),
+    "a container": lambda call: goes(call, frame(BINARY, b"OggS\0\2" + b"\1\2" * 500, masked=True)),
+    "half a sample": lambda call: goes(call, frame(BINARY, b"\1" * 33, masked=True)),
+    "an unknown message": lambda call: goes(call, frame(TEXT, b'{"type":"Bye"}', masked=True)),
+    "no JSON": lambda call: goes(call, frame(TEXT, b"bye", masked=True)),
+    "no frames": lambda call: goes(call, b"\xf3\x85garbage!!"),
+    "a keep-alive": lambda call: goes(call, frame(TEXT, b'{"type":"KeepAlive"}', masked=True)),
+    "a pause": lambda call: call.pause(2.0),
+    "the link comes up": lambda call: link(call, "up"),
+    "the window is full": lambda call: link(call, "full"),
+    "we stand still": lambda call: call.stands_still(9.0, client_talks=False).tick(lag=9.0),
+    "words": lambda call: call.hears(type="TurnInfo", event="EndOfTurn", transcript="uh", turn_index=0, audio_window_start=0,
+                                     audio_window_end=5),
+    "a hello": lambda call: call.hears(type="Begin", id="b-2", expires_at=WALL + 10800),
 }
 
 
-def told(story: str, goes_on: bool) -> Report:
-    begin, word, after = STORIES[story]
+def ends(story: str, after: Iterable[str]) -> Report:
+    begin, word = STORIES[story]
     call = begin()
     call.play.vendor(word)
-    if goes_on:
-        after(call)
+    for act in after:
+        AFTER[act](call)
     call.play.wait(0.3)
     return call.tick().play.vendor_closes(1011).end()
 
 
+def told_of(report: Report) -> tuple[Any, ...]:
+    return [(one.check, one.agrees) for one in report.evidence], report.verdict.owner, report.verdict.hint, report.verdict.outcome
+
+
 @pytest.mark.parametrize("story", STORIES)
 def test_what_comes_after_the_vendors_word_changes_nothing(story: str) -> None:
-    without, with_it = told(story, False), told(story, True)
-    assert [(one.check, one.agrees) for one in with_it.evidence] == [(one.check, one.agrees) for one in without.evidence]
-    assert (with_it.verdict.owner, with_it.verdict.hint) == (without.verdict.owner, without.verdict.hint)
+    without = told_of(ends(story, ()))
+    for act in AFTER:
+        assert told_of(ends(story, [act])) == without, act
+
+
+@given(st.sampled_from(sorted(STORIES)), st.lists(st.sampled_from(sorted(AFTER)), max_size=6))
+def test_nor_does_any_row_of_that(story: str, after: list[str]) -> None:
+    assert told_of(ends(story, after)) == told_of(ends(story, ()))
+
+
+@pytest.mark.parametrize("ends_it", [lambda call: call.play.lost(Side.CLIENT), lambda call: call.play.lost(Side.VENDOR)])
+def test_a_close_told_in_a_message_is_the_vendors_word_whoever_hangs_up(ends_it: Callable[[Call], Any]) -> None:
+    call = nextevi().hears(type="websocket.disconnect", code=4001, reason="AUTH_FAILED")
+    verdict = ends_it(call).end().verdict
+    assert (verdict.outcome, verdict.close_code, verdict.initiated_by) == (Outcome.ERROR, 4001, Side.VENDOR)
+
+
+def test_what_a_session_came_to_is_counted_to_the_vendors_word() -> None:
+    report = [assemblyai(expires=WALL + 25).pause(24) for _ in range(2)]
+    for number, call in enumerate(report):
+        call.play.vendor(frame(TEXT, orjson.dumps({"type": "Error", "error_code": 3008, "error": "Session Expired"})))
+        call.pause(number)
+    assert len({str(told_of(call.closed(3008))) for call in report}) == 1
 
 
 @pytest.mark.parametrize("ends", ["drained", "ended_here"])

@@ -38,9 +38,9 @@ def chunk_duration(case: Case) -> Finding | None:
         return found(Check.CHUNK_DURATION, YES, "seconds", stage="read", claimed=high, measured=clock.chunk_max)
     if inner is not None and inner < low - ROUNDING:
         return found(Check.CHUNK_DURATION, YES, "seconds", stage="read", claimed=low, measured=inner)
-    shortest = clock.chunk_min if clock.last_at <= case.at or inner is None else inner  # the last came after the vendor's word
+    shortest = clock.chunk_min
     if shortest < low - ROUNDING:
-        if known.claim.end_sent:
+        if case.then.end_sent:
             return found(Check.CHUNK_DURATION, CANNOT_TELL, "seconds", stage="read", claimed=low, measured=shortest,
                          owner=Owner.UNKNOWN, hint=ONLY_THE_LAST)
         return found(Check.CHUNK_DURATION, YES, "seconds", stage="read", claimed=low, measured=shortest)

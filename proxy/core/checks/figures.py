@@ -54,11 +54,10 @@ def reported_audio(case: Case) -> Finding | None:
     """The vendor's own count of the audio against ours, as of when it told; None where it tells none. It accuses nobody."""
     known = case.known
     reported = known.claim.reported_seconds
-    if reported is None or known.reported_of is None or not known.clock.timed:
+    if reported is None or known.reported_of is None or not case.then.clock.timed:
         return None
     delivered, read = known.reported_of
-    tcp = known.delivery.last
-    margin = max(LEAST_MARGIN + (tcp.rtt_seconds if tcp else 0.0), REPORTED_SHARE * read)
+    margin = max(LEAST_MARGIN + known.delivery.rtt_seconds, REPORTED_SHARE * read)
     if reported > read + margin or (known.delivery.known and reported < delivered - margin):
         agrees = NO if case.whole else CANNOT_TELL
     else:

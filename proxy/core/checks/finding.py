@@ -45,19 +45,19 @@ class Case:
     @property
     def whole(self) -> bool:
         """Whether everything was seen that crossed."""
-        return self.known.inspection is Inspection.FULL
+        return self.then.inspection is Inspection.FULL
 
     @property
     def in_step(self) -> bool:
         """Whether what came to us went on, and arrived, as it came: nothing of ours or of the network's made bursts of it."""
         known = self.known
         behind = self.then.clock.chunk_max + LEAST_MARGIN + STILL
-        return known.delivery.known and known.delivery.behind_max <= behind and known.loop_lag_max < STILL and not self.held
+        return known.delivery.known and known.delivery.behind_max <= behind and self.then.lag_max < STILL and not self.held
 
     @property
     def held(self) -> bool:
         """Whether a side may have had to wait for us."""
-        return self.known.buffered_max >= HELD_BYTES
+        return self.then.buffered_max >= HELD_BYTES
 
     @property
     def says(self) -> str:

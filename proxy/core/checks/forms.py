@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Final
 
 from proxy.core.checks.finding import CANNOT_TELL, NO, NO_AUDIO, YES, Case, Finding, found
-from proxy.core.tally import AUDIO
 from proxy.core.verdict import Check, Noticed, Owner
 
 LATELY: Final = 2.0
@@ -45,8 +44,7 @@ def message_shape(case: Case) -> Finding:
         wrong = shape.not_json + shape.not_object
     elif " type " in says:
         wrong = shape.malformed - shape.incomplete
-    broken = any(name.startswith("framing_") for name in known.warnings) and known.from_client.is_lost
-    if wrong or broken:
+    if wrong or case.then.broken:
         return found(Check.MESSAGE_SHAPE, YES, "messages", stage="read", claimed=1, measured=max(wrong, 1))
     if shape.text_in_binary:  # what the vendor makes of these is not known
         return found(Check.MESSAGE_SHAPE, CANNOT_TELL, "messages", stage="read", claimed=1, measured=0)
@@ -63,12 +61,12 @@ def _may_mean_audio(case: Case) -> bool:
     """Binary audio went to a vendor that knows audio in text messages as well: it may have been taken for one of these."""
     known = case.known
     in_text = known.spec is not None and any(message.role == "audio" for message in known.spec.spec.client.all())
-    return in_text and known.to_vendor.frames[AUDIO] > 0
+    return in_text and case.then.binary_audio > 0
 
 
 def audio_decodable(case: Case) -> Finding:
     form = case.then.form
-    facts = {fact for fact, at in form.flaws.items() if at <= case.at} | ({Noticed.ODD_BYTES} if case.then.clock.odd else set())
+    facts = set(form.flaws) | ({Noticed.ODD_BYTES} if case.then.clock.odd else set())
     flaws = [words for fact, words in FLAWS.items() if fact in facts]
     if flaws:
         hint = f"What was sent shows it: {'; '.join(flaws)}."

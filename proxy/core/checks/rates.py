@@ -34,11 +34,11 @@ def audio_rate(case: Case) -> Finding:
     known, clock = case.known, case.then.clock
     limit = known.spec.spec.limits.rate_ratio if known.spec is not None else None
     claimed = limit or EVEN
-    if clock.first_at is None:
+    if clock.first_at is None or (clock.timed and not case.then.read):
         return found(Check.AUDIO_RATE, CANNOT_TELL, "ratio", stage="read", claimed=limit, measured=0.0, owner=Owner.UNKNOWN, hint=NO_AUDIO)
     if not clock.timed:
         return found(Check.AUDIO_RATE, CANNOT_TELL, "ratio", stage="read", claimed=limit)
-    lag, sent = known.loop_lag_max, case.then.read
+    lag, sent = case.then.lag_max, case.then.read
     span = clock.last_at - clock.first_at
     # Held to the whole time since the first chunk, delays on the way here cannot have made it look faster, but for the first one.
     surplus = sent - span - clock.chunk_max
@@ -53,7 +53,7 @@ def audio_rate(case: Case) -> Finding:
     behind = known.delivery.behind_max
     if even and lag > STILL and HARDLY_AHEAD < burst <= lag + HARDLY_AHEAD:
         agrees, owner, hint = YES, Owner.SIDECAR, WE
-    elif even and burst <= HARDLY_AHEAD and lag < STILL and behind > FAR_AHEAD > known.undelivered_seconds:
+    elif even and burst <= HARDLY_AHEAD and lag < STILL and behind > FAR_AHEAD > case.then.undelivered:
         agrees, stage, owner, hint = YES, "delivered", *((Owner.VENDOR, WINDOW) if known.delivery.behind_full else (Owner.NETWORK, LINK))
     elif even and burst <= HARDLY_AHEAD and case.in_step and case.whole:
         agrees, stage, owner, hint = NO, "delivered", Owner.VENDOR, REAL_TIME
@@ -80,13 +80,13 @@ def _rate(case: Case, rate: Rate, limit: float, window: float) -> Finding:
     known = case.known
     began = case.then.clock.first_at
     # Where all of it came in less than one window, nothing can have been heaped into it; else it may look so much more than it was.
-    heap = 1.0 if began is not None and case.at - began + known.loop_lag_max <= window else 1 + known.loop_lag_max / window
+    heap = 1.0 if began is not None and case.at - began + case.then.lag_max <= window else 1 + case.then.lag_max / window
     if rate.least > limit * heap and not (case.held and window == SECOND):
         return found(Check.MESSAGE_RATE, YES, "messages", stage="read", claimed=limit, measured=rate.least, window=window)
-    if rate.least > limit and known.loop_lag_max > STILL:
+    if rate.least > limit and case.then.lag_max > STILL:
         return found(Check.MESSAGE_RATE, YES, "messages", stage="read", claimed=limit, measured=rate.least, window=window,
                      owner=Owner.SIDECAR, hint=WE)
-    late = 1 + (known.loop_lag_max + known.delivery.behind_max) / window
+    late = 1 + (case.then.lag_max + known.delivery.behind_max) / window
     if case.whole and case.in_step and rate.most * late <= limit:
         named = any(word in text for text in known.claim.said for word in (" message", " chunk"))
         return found(Check.MESSAGE_RATE, NO, "messages", stage="read", claimed=limit, measured=rate.most, window=window,

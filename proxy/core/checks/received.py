@@ -96,9 +96,9 @@ def _received(case: Case, check: Check) -> Finding:
     timer = _timer(case, check)
     if timer is None:
         return _without_window(case, check)
-    if case.known.inspection is Inspection.LOST:
+    if case.then.inspection is Inspection.LOST:
         return timer.finding(CANNOT_TELL)
-    lag = case.known.lag_since(case.at - timer.window)
+    lag = case.then.lag_since(case.at - timer.window)
     if timer.arrived + SAMPLED_EVERY <= timer.quiet:
         if not (_turned(case, timer, lag, timer.proven) and case.whole):
             return timer.finding(CANNOT_TELL)
@@ -145,20 +145,20 @@ def _turned(case: Case, timer: _Timer, lag: float, proven: float) -> bool:
 
     What arrived before we stood still had arrived before the vendor judged, for a close of that time would have been read then.
     """
-    lagged_at = case.known.lagged_at
+    lagged_at = case.then.lagged_at
     return lag < timer.margin or (lagged_at is not None and case.at - proven <= lagged_at - lag + ROUNDING)
 
 
 def _just_stood(case: Case) -> bool:
     """Whether our loop stood still until the vendor judged, or hardly less."""
-    return case.known.lagged_at is not None and case.known.lagged_at >= case.at - STILL_UNREAD
+    return case.then.lagged_at is not None and case.then.lagged_at >= case.at - STILL_UNREAD
 
 
 def _not_arrived(case: Case, timer: _Timer, lag: float) -> Finding:
     """The client was sending. Where did it stay?"""
     delivery = case.known.delivery
     if lag >= timer.margin:
-        if case.known.lagged_for >= timer.quiet and timer.sent < timer.quiet and _just_stood(case):
+        if case.then.lagged_for >= timer.quiet and timer.sent < timer.quiet and _just_stood(case):
             return timer.finding(YES, Owner.SIDECAR, WE)
         return timer.finding(CANNOT_TELL)
     if not delivery.stuck(case.at, timer.quiet) or timer.arrived < timer.quiet:
@@ -179,8 +179,7 @@ def _timer(case: Case, check: Check) -> _Timer | None:
     begun = known.answered_at if known.answered_at is not None else known.started_at
     field = "audio_at" if check is Check.AUDIO_RECEIVED else "message_at"
     times = (getattr(latest, field) for latest in (sent, proven, known.delivery.proven_at))
-    tcp = known.delivery.last
-    margin = max(LEAST_MARGIN + (tcp.rtt_seconds if tcp else 0.0), MARGIN_SHARE * window)
+    margin = max(LEAST_MARGIN + known.delivery.rtt_seconds, MARGIN_SHARE * window)
     return _Timer(check, window, margin, *(case.at - (begun if at is None else at) for at in times))
 
 

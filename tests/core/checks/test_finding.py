@@ -18,10 +18,17 @@ def test_figures_are_rounded() -> None:
 
 
 def test_whole_is_what_was_all_seen() -> None:
+    assert case(call().talk(1)).whole
     spoken = call().talk(1)
-    assert case(spoken).whole
     spoken.play.session.blind(Side.CLIENT, Inspection.PARTIAL)
     assert not case(spoken).whole
+
+
+def test_what_goes_by_unread_after_the_vendors_word_is_nothing_to_it() -> None:
+    spoken = call().talk(1)
+    assert case(spoken).whole
+    spoken.play.session.blind(Side.CLIENT)
+    assert case(spoken).whole
 
 
 def test_in_step_is_what_arrived_as_it_came() -> None:
