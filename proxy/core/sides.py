@@ -304,11 +304,15 @@ class VendorSide(OneSide):
             self.known.ids_of(kind, json)
 
     def _result(self, kind: Kind, json: Json, now: float) -> None:
+        final = kind.final is not None and kind.final(json)
+        if now < self.known.results.awaited_from and kind.final is not None and not final:
+            self.known.results.pass_over(now)  # an interim one, whether or not that could be told from its bytes
+            return
         self.known.from_client.settle()
         self.known.went_on()
         self.known.results.add(
             now,
-            kind.final is not None and kind.final(json),
+            final,
             text_of(kind.utterance(json)) if kind.utterance else None,
             kind.speech_start(json) if kind.speech_start else None,
             kind.speech_end(json) if kind.speech_end else None,

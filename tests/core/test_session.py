@@ -150,6 +150,8 @@ def test_interim_results_in_a_rush_are_counted_but_only_some_are_timed() -> None
     for _ in range(16):
         play.wait(0.1).hears(type="Results", final=False, text="a", start=0.5, duration=0.25)
     assert (play.session.results.results, sum(play.tables.interim_lag.counts)) == (16, 2)
+    spread = b'{"type" : "Results", "final" : false, "text" : "a", "start" : 0.5, "duration" : 0.25}'
+    assert sum(play.vendor(frame(TEXT, spread)).tables.interim_lag.counts) == 2  # nor may it hang on how the bytes stand
     # A final, and whatever else there is, is never passed over.
     play.hears(type="Results", final=True, text="a", start=0.5, duration=0.25).hears(type="Error", code="X", message="no")
     assert (play.session.results.finals, sum(play.tables.final_lag.counts), play.session.ending.fatal_error) == (1, 1, True)
