@@ -257,10 +257,10 @@ class Known:
         if self.judged_at is None:
             self.from_client.settle()
             self.judged_at = now
-            self.then = self.so_far(now)
+            self.then = self.so_far()
 
-    def so_far(self, now: float) -> Then:
-        """What is known at this moment, which is `now`."""
+    def so_far(self) -> Then:
+        """What is known at this moment."""
         return Then(self.latest, self.clock.so_far(), self.shape.so_far(), self.audio.read, self.form.so_far(),
                     self.gate.held_at if self.gate is not None else None, self.heard_at, self.audio.silent, self.results.last_in_stream,
                     self.inspection, any(name.startswith("framing_") for name in self.warnings) and self.from_client.is_lost,

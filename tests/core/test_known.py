@@ -84,11 +84,11 @@ def test_what_was_wrong_with_one_streams_audio_says_nothing_of_the_next() -> Non
     one = known()
     one.clock.odd, one.clock.last_at = True, 101.0
     one.noticed(Noticed.FORMAT_MISMATCH, 100.5)
-    before = one.so_far(102.0)
+    before = one.so_far()
     one.stream_began()
     assert (set(before.form.flaws), before.clock.odd) == ({Noticed.FORMAT_MISMATCH}, True)
     assert set(one.facts) == {Noticed.FORMAT_MISMATCH, Noticed.ODD_BYTES}
-    assert (one.so_far(103.0).form.flaws, one.clock.odd) == ({}, False)
+    assert (one.so_far().form.flaws, one.clock.odd) == ({}, False)
     one.noticed(Noticed.FORMAT_MISMATCH, 104.0)
     assert one.form.flaws == {Noticed.FORMAT_MISMATCH: 104.0}
     assert one.facts[Noticed.FORMAT_MISMATCH] == 100.5

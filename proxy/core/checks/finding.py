@@ -40,7 +40,7 @@ class Case:
     def of(cls, known: Known, meaning: Meaning, now: float) -> Case:
         """As of when the vendor judged, or of `now` where it never did."""
         at = known.judged_at if known.judged_at is not None else now
-        return cls(known, meaning, at, known.then or known.so_far(at))
+        return cls(known, meaning, at, known.then or known.so_far())
 
     @property
     def whole(self) -> bool:
