@@ -5,3 +5,5 @@
 aiohttp serves and dials; once a head is read either way, the transport leaves it (takeover.py, the one file that knows
 aiohttp's insides) and belongs to our own protocols (splice.py).
 """
+
+from proxy.relay import imported  # noqa: F401  # before any module here that imports aiohttp

@@ -1,4 +1,4 @@
-"""Taking connections over from aiohttp: everything that is known of its insides stands in this file.
+"""Taking connections over from aiohttp: everything that is known of its insides stands in this file, but for imported.py.
 
 Theory: aiohttp has no public way to give a transport away after it parsed a head. Practice: `transport.set_protocol` works
 on asyncio and uvloop, plain and TLS, if the old protocol is told a few things. Client side: its handler is told that the
