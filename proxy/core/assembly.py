@@ -64,8 +64,12 @@ class Assembly:
         """The message is no longer of any concern here."""
         self._frames, self._size = [], 0
 
+    def opened(self) -> bytes:
+        """The frames that came of a message that is open: nothing is, after it."""
+        frames = self._frames
+        self.taken()
+        return b"".join([part for frame in frames for part in (frame.head, frame.payload)])
+
     def take(self) -> bytes:
         """All that has not been taken."""
-        frames, rest = self._frames, self._cutter.take()
-        self.taken()
-        return b"".join([part for frame in frames for part in (frame.head, frame.payload)]) + rest
+        return self.opened() + self._cutter.take()

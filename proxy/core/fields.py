@@ -43,9 +43,9 @@ Path = Annotated[str, Field(min_length=1, max_length=200)]
 Paths = Annotated[tuple[Path, ...], one_or_more(Path)]
 MOST: Final = 1_000_000_000
 """No number of a limit is meant to be larger; beyond it, some sum or product of such numbers has no value any more."""
-Seconds = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
-Above0 = Annotated[float, Field(gt=0, le=MOST, allow_inf_nan=False)]
-Count = Annotated[int, Field(gt=0, le=MOST)]
+Seconds = Annotated[float, Field(strict=True, ge=0, le=MOST, allow_inf_nan=False)]
+Above0 = Annotated[float, Field(strict=True, gt=0, le=MOST, allow_inf_nan=False)]
+Count = Annotated[int, Field(strict=True, gt=0, le=MOST)]
 
 
 class Strict(BaseModel):

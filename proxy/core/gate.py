@@ -96,10 +96,7 @@ class Gate:
         if self.refusal is not None:
             return b""
         self._assembly.add(data)
-        out = self._try(self._take_in, now)
-        if self._held.units or self._assembly.waiting:
-            self._run_size = NO_RUN
-        return out
+        return self._try(self._take_in, now)
 
     def release(self, now: float) -> bytes:
         """What leaves now of what was held. Never raises."""
@@ -128,6 +125,18 @@ class Gate:
         """Nobody listens any more to whom audio could go: a close does not wait for it. Never raises."""
         self._deadline = min(self._deadline, now)
         return self.release(now)
+
+    def abandon(self) -> None:
+        """Nothing goes any more: all audio that is here is counted as cut, what there was no room for as well. Never raises."""
+        try:
+            while (frames := self._assembly.next()) is not None and frames[0].opcode != OP_CLOSE:
+                if frames[0].opcode < OP_CLOSE:
+                    self.done.cut_seconds += (self._measured or self._meter.measure(frames)).seconds or 0.0
+                    self._measured = None
+                    self._assembly.taken()
+        except Exception:  # no frames, or none that can be measured
+            self._measured = None
+        self.done.cut_seconds += sum(unit.seconds or 0.0 for unit in self._held.clear())
 
     @property
     def is_closing(self) -> bool:
@@ -169,6 +178,8 @@ class Gate:
             out.append(self.let_go(str(error)))
         except Exception:  # a fault of ours must not cost anybody the call
             out.append(self.let_go("inspection"))
+        if self._held.units or self._assembly.waiting:
+            self._run_size = NO_RUN  # the next frame comes after what waits
         return b"".join(out)
 
     # From bytes to pieces
@@ -187,6 +198,7 @@ class Gate:
                 out += (first.head, first.payload)  # waits for nobody (RFC 6455, 5.4); what goes out are whole messages
             else:
                 self._is_closed = True
+                self._push(self._assembly.opened(), now)  # came before it, and may not follow it (RFC 6455, 5.5.1)
                 self._deadline = min(self._deadline, now + CLOSE_SECONDS)
                 self._held.push(Unit([first.head, first.payload], now, first.size, is_free=True))
         if self._is_closed or (self._is_over and self._room >= OVERHEAD):  # there is nothing whole any more
@@ -236,17 +248,23 @@ class Gate:
 
     def _push_rest(self, now: float) -> None:
         rest = self._assembly.take()
-        if rest and not self._drops_rest:
-            self._held.push(Unit([rest], now, len(rest), is_free=True))
+        if not self._drops_rest:
+            self._push(rest, now)
+
+    def _push(self, data: bytes, now: float) -> None:
+        """What is no whole message, as it came."""
+        if data:
+            self._held.push(Unit([data], now, len(data), is_free=True))
 
     def _refuse(self, rule: Rule, out: list[bytes], now: float) -> None:
         """What may go still goes; nothing after that."""
         self.done.count(rule, Action.REFUSED)
         self._release(out, now)
-        self.done.cut_seconds += self._held.seconds
-        self._held.clear()
+        self._assembly.taken()
+        self._measured = None
+        self.abandon()
         self._assembly.take()
-        self.wake_at, self._deadline, self._measured = None, inf, None
+        self.wake_at, self._deadline = None, inf
 
     def _whole(self, frames: list[Frame], measured: Measured, now: float) -> None:
         """A message. One frame of bare samples may be joined to what waits for more, and be cut; all else stays as it is."""

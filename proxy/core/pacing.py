@@ -67,7 +67,8 @@ class Window:
     __slots__ = ("_times", "most", "seconds")
 
     def __init__(self, most: float, seconds: float) -> None:
-        self.most, self.seconds = max(1, int(most * MARGIN)), seconds
+        self.most = max(1, int(most * MARGIN))
+        self.seconds = seconds if most >= 1 else seconds / most  # less than one in a minute is one in more of them
         self._times: deque[float] = deque()
 
     def due(self, now: float, waits: bool = False) -> float:

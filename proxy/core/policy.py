@@ -53,7 +53,8 @@ class Action(StrEnum):
 BY_DEFAULT: Final = frozenset({Rule.PACE, Rule.CHUNK_DURATION, Rule.CHUNK_BYTES, Rule.END_PROPERLY})
 """What a plain `mode: enforce` enforces. Rules that refuse, inject into a live call or end one must be named."""
 
-Above0 = Annotated[fields.Above0, Field(strict=True)]
+Piece = Annotated[fields.Above0, Field(ge=0.01)]
+"""Seconds of audio: in pieces much shorter a frame costs more than what is in it."""
 
 
 class RulePolicy(Strict):
@@ -62,18 +63,18 @@ class RulePolicy(Strict):
 
 
 class Pace(RulePolicy):
-    rate: Above0 = 1.0
+    rate: fields.Above0 = 1.0
     """Seconds of audio a second."""
-    lead_seconds: Above0 | None = None
+    lead_seconds: Piece | None = None
     """How far audio may be ahead of real time; else what the profile says, else 5 s."""
-    credit_seconds: Annotated[fields.Seconds, Field(strict=True)] | None = None
+    credit_seconds: fields.Seconds | None = None
     """How much of a client's silence counts in its favour; else what the profile says, else 30 s."""
 
 
 class ChunkDuration(RulePolicy):
-    min_seconds: Above0 | None = None
-    max_seconds: Above0 | None = None
-    wait_seconds: Above0 = 1.0
+    min_seconds: fields.Above0 | None = None
+    max_seconds: Piece | None = None
+    wait_seconds: fields.Above0 = 1.0
     """How long a short chunk waits for more audio."""
 
     @model_validator(mode="after")
@@ -84,24 +85,24 @@ class ChunkDuration(RulePolicy):
 
 
 class ChunkBytes(RulePolicy):
-    max_bytes: Annotated[fields.Count, Field(ge=64, strict=True)] | None = None
+    max_bytes: Annotated[fields.Count, Field(ge=64)] | None = None
 
 
 class MessageRate(RulePolicy):
-    per_minute: Above0 | None = None
+    per_minute: fields.Above0 | None = None
 
 
 class AudioChunkRate(RulePolicy):
-    per_second: Above0 | None = None
+    per_second: fields.Above0 | None = None
 
 
 class Idle(RulePolicy):
-    max_seconds: Above0 = 60.0
+    max_seconds: fields.Above0 = 60.0
     """How long a session is kept open by keep-alives of ours, in all."""
 
 
 class SessionDuration(RulePolicy):
-    seconds: Above0 | None = None
+    seconds: fields.Above0 | None = None
     """After which a session is ended in the vendor's own way; without it, at 98 % of the vendor's longest."""
 
 
@@ -122,17 +123,17 @@ class OfCredential(RulePolicy):
 
 
 class ConnectionRate(OfCredential):
-    per_minute: Above0 | None = None
+    per_minute: fields.Above0 | None = None
 
 
 class Concurrency(OfCredential):
-    sessions: Annotated[fields.Count, Field(strict=True)] | None = None
+    sessions: fields.Count | None = None
     linger_seconds: Annotated[float, Field(ge=0, le=3600, strict=True)] = 5.0
     """With scope fleet: how long a slot is kept after an end that the vendor may not have noticed yet."""
 
 
 class EndProperly(RulePolicy):
-    wait_seconds: Above0 = 5.0
+    wait_seconds: fields.Above0 = 5.0
     """How long the vendor may take to end a session that we ended for its client."""
 
 

@@ -71,6 +71,12 @@ class Limits(Strict):
     """How often the vendor wants a keep-alive, where it does not say after what time it gives up."""
     ready_seconds: Seconds | None = None
 
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.chunk_seconds is not None and self.chunk_seconds[0] > self.chunk_seconds[1]:
+            raise ValueError("chunk_seconds: the least comes first, then the most")
+        return self
+
 
 class Endpoint(Strict):
     audio: Audio

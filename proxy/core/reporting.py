@@ -101,8 +101,10 @@ def _audio(session: Session) -> AudioReport:
     report = AudioReport(declared.name, declared.sample_rate, declared.channels if clock.timed else None)
     report.reported_seconds = session.claim.reported_seconds
     report.gap_seconds_max = _rounded(clock.gap_max) if clock.chunks > 1 else None
+    if session.gate is not None:
+        session.gate.abandon()
     if clock.timed:
-        cut = session.done.cut_seconds + (session.gate.held_seconds if session.gate is not None else 0.0)
+        cut = session.done.cut_seconds
         report.read_seconds, report.written_seconds = _rounded(audio.read + cut), _rounded(audio.written)
         report.cut_seconds = _rounded(cut) if cut else None
         report.delivered_seconds = _rounded(audio.delivered) if session.delivery.known else None

@@ -58,7 +58,7 @@ class Shaper:
         if seconds > self._longest + ROUNDING:
             limits.append((int(self._longest * rate + ROUNDING), Rule.CHUNK_DURATION))
         if self._most is not None and length > self._most:
-            limits.append((self._most, Rule.CHUNK_BYTES))
+            limits.append((max(self._most, int(2 * self._least * rate + ROUNDING)) if rate < inf else self._most, Rule.CHUNK_BYTES))
         if seconds > self._paced + ROUNDING:
             limits.append((int(max(min(PACED_SECONDS, self._paced), 2 * self._least) * rate + ROUNDING), Rule.PACE))
         if not limits:

@@ -90,6 +90,7 @@ class GatedLeg(Leg):
 
     def start(self) -> None:
         super().start()
+        self.other.afterwards(self._vendor_spoke)
         self._known = True
         self._room.gates += 1
 
@@ -113,6 +114,13 @@ class GatedLeg(Leg):
         """The answer to a close of the vendor's is not held up by audio, which nobody there hears."""
         if self._gate.is_closing and self._is_closed():
             self._leave(self._gate.hurry(now), now)
+
+    def _vendor_spoke(self) -> None:
+        """It may have closed, while a close waits here: its client says nothing more, and nothing else would wake us."""
+        if self._gate.is_closing and not self._muted and self._is_closed():
+            now = monotonic()
+            self._end_soon(now)
+            self._settle(now)
 
     def _leave(self, out: bytes, now: float) -> None:
         """The session looks first: a close that leaves may have to wait for the end message."""

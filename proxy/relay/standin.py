@@ -88,6 +88,8 @@ class StandIn:
         session = self._session
         if limit is None or session.answered_at is None or not is_open(session):
             return
+        if session.gate is not None and session.gate.is_closing:
+            return  # its client has ended it; that waits in the gate, and not for long
         over = now - session.answered_at - limit
         if over >= 0 and (may_speak(session) or over >= BOUNDARY_SECONDS):
             session.done.count(Rule.SESSION_DURATION, Action.TERMINATED)
@@ -189,7 +191,7 @@ class StandIn:
         if self._over or not self.ends_properly or session.ending.client_close is None or not lacks_end(session):
             return data
         before, close = before_close(data)
-        if not close:
+        if not close or not session.from_client.at_boundary:  # the close cuts a message: an end message has no place in it
             return data
         self._tell_vendor(before)
         self.splice.client.stop_writing()

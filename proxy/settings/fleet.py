@@ -40,7 +40,8 @@ class Secret(Section):
         if self.env is not None and self._env is None:
             return self  # whoever only checks a file has another environment than whoever runs with it
         if not self.read():
-            raise ValueError(f"the variable {self.env} is not set" if self.env else "the file is empty")
+            # Which variable, the line says: what stands where its name should may be the secret itself.
+            raise ValueError("the variable that it names is not set" if self.env else "the file is empty")
         return self
 
     def read(self) -> str:

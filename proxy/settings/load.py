@@ -90,7 +90,6 @@ def load_known(env: Mapping[str, str]) -> Catalogue:
 def _settled(document: Document, folder: Path, env: Mapping[str, str] | None, overrides: Overrides, thorough: bool) -> Settings:
     """`env` None: of whoever will run with it nothing is known."""
     problems: list[Problem] = []
-    files = _files(document, folder, problems)
     if isinstance(document.data, dict | None):
         document.data = dict(document.data or {})
         _one_for_each(document.data)
@@ -99,6 +98,7 @@ def _settled(document: Document, folder: Path, env: Mapping[str, str] | None, ov
             raise ConfigError([*problems, document.problem(("listeners",), f"more than {MOST_LISTENERS} listeners")])
         _lay_over(document, env or {}, overrides, problems)
         _one_for_each(document.data)  # nothing in the environment is as nothing in the file
+    files = _files(document, folder, problems)
     context = {"folder": folder, "vendors": sorted(files), **({} if env is None else {"env": env})}
     settings, found = validated(Settings, document, context)
     problems += found

@@ -6,9 +6,9 @@ business. Frozen, so that what was checked is what runs. A value of null stands 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationInfo, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from proxy.core.policy import Policy
 from proxy.settings.fleet import Fleet
@@ -22,6 +22,7 @@ from proxy.settings.upstreams import host_part
 from proxy.settings.values import Address, File, Listen, Loopback, Networks, Origin, Prefix, Shown, origin
 
 Seconds = Annotated[float, Field(strict=True, allow_inf_nan=False, le=3600)]
+LEAST_WATCH: Final = 0.1
 Count = Annotated[int, Field(strict=True, le=2**31)]
 Bytes = Annotated[int, Field(strict=True, le=2**50)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -151,6 +152,13 @@ class Reload(Section):
     watch_seconds: Annotated[Seconds, Field(ge=0)] = 0
     """How often the files of settings, vendors and certificates are looked at, and read again once they have changed; 0: when told to
     alone. A change counts once two looks have found the same."""
+
+    @field_validator("watch_seconds")
+    @classmethod
+    def _leaves_time(cls, seconds: float) -> float:
+        if 0 < seconds < LEAST_WATCH:
+            raise ValueError(f"should be 0, or {LEAST_WATCH:g} at least: every look takes time of the calls")
+        return seconds
 
 
 class Log(Section):

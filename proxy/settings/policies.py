@@ -68,9 +68,10 @@ def contradictions(everywhere: Policy, listeners: Sequence[tuple[Policy, Profile
 
 
 def _disagrees(rule: Rule, policy: Policy, profile: Profile) -> str | None:
-    """Numbers of a rule that do not go together, the operator's and the vendor's."""
+    """Numbers of a rule that do not go together, the operator's and the vendor's. The vendor's alone may, where they are only observed."""
     disagree = {Rule.CHUNK_DURATION: _durations, Rule.CHUNK_BYTES: _sizes}.get(rule)
-    if disagree is None or policy.mode_of(rule) is Mode.OFF:
+    asked = policy.enforces(rule) or getattr(policy.rules, rule).model_fields_set - {"mode"}
+    if disagree is None or policy.mode_of(rule) is Mode.OFF or not asked:
         return None
     found = (disagree(bounds(policy.rules, endpoint.limits), endpoint) for endpoint in profile.endpoints.values())
     return next((wrong for wrong in found if wrong is not None), None)

@@ -20,7 +20,7 @@ from pydantic_core.core_schema import CoreSchema, no_info_plain_validator_functi
 from proxy.core.paths import hides
 from proxy.core.redact import is_sensitive
 
-_HOST: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252})")
+_HOST: Final = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_][A-Za-z0-9_-]{0,62}(?:\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*\.?")
 Network = IPv4Network | IPv6Network
 
 _LISTEN: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]]*)):([0-9]{1,5})")
@@ -43,11 +43,11 @@ class Address(str):
 
     @property
     def is_loopback(self) -> bool:
-        return self.host == "localhost" or (_is_ip(self.host) and ip_address(self.host).is_loopback)
+        return self.host.lower() == "localhost" or (_is_ip(self.host) and ip_address(self.host).is_loopback)
 
     def clashes_with(self, other: Address) -> bool:
         """Whether both cannot be bound at once. IPv6 sockets are bound for IPv6 alone."""
-        hosts = {"127.0.0.1" if host == "localhost" else host for host in (self.host, other.host)}
+        hosts = {_one_way(self.host), _one_way(other.host)}
         same_family = (":" in self.host) == (":" in other.host)
         return self.port == other.port != 0 and (len(hosts) == 1 or (same_family and not hosts.isdisjoint({"0.0.0.0", "::"})))  # noqa: S104
 
@@ -113,6 +113,12 @@ def prefix(text: object) -> str:
     if not isinstance(text, str) or not text.startswith("/") or "?" in text or hides(text):
         raise ValueError("should be a path that begins with a slash, without dot segments and query, such as /v1/listen")
     return text
+
+
+def _one_way(host: str) -> str:
+    """A host as it is compared: an address can be written in many ways, and a name in upper case."""
+    name = "127.0.0.1" if host.lower() == "localhost" else host.lower().rstrip(".")
+    return str(ip_address(name)) if _is_ip(name) else name
 
 
 def _is_ip(text: str) -> bool:

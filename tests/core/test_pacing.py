@@ -106,3 +106,10 @@ def test_a_window_of_one() -> None:
     window.spend(0.0)
     assert window.due(1.0) == 60.0
     assert window.due(60.0) == 60.0
+
+
+@pytest.mark.parametrize(("most", "seconds", "apart"), [(0.5, 1.0, 2.0), (0.1, 60.0, 600.0), (1.0, 60.0, 60.0)])
+def test_less_than_one_in_a_window_is_one_in_more_of_them(most: float, seconds: float, apart: float) -> None:
+    window = Window(most, seconds)
+    window.spend(0.0)
+    assert window.due(0.0) == pytest.approx(apart)

@@ -67,3 +67,11 @@ def test_what_is_joined_keeps_to_the_vendors_bounds_in_any_case() -> None:
     assert not shaper(Rule.MESSAGE_RATE, chunk_bytes=1000).fits(0.1, 1001)
     assert shaper(Rule.MESSAGE_RATE).fits(99.0, LARGEST_JOINED)
     assert not shaper(Rule.MESSAGE_RATE).fits(0.1, LARGEST_JOINED + 1)
+
+
+def test_no_cut_for_the_bytes_makes_a_piece_too_short_for_the_vendor() -> None:
+    """A bound that an operator set with slow audio in mind: 1000 bytes are 31 ms here."""
+    cut = shaper(chunk_seconds=[0.05, 1.0], chunk_bytes=1000).cut(0.2, 6400, SPEECH)
+    assert cut is not None
+    assert min(cut.sizes) >= 1600
+    assert shaper(chunk_seconds=[0.05, 1.0], chunk_bytes=1000).cut(0.1, 3200, SPEECH) is None

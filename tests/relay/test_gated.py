@@ -231,6 +231,30 @@ def test_the_answer_to_a_close_of_the_vendors_waits_for_no_audio(loop: str, opti
     run(main(), loop)
 
 
+def test_a_close_that_waits_goes_once_the_vendor_has_closed(loop: str, options: dict[str, Any]) -> None:
+    """Its client says nothing more, so that only the vendor's close can send it on its way."""
+    async def main() -> None:
+        async with gated(options, policy("enforce", **SLOW)) as relay:
+            client, vendor = await relay.open()
+            clock = asyncio.get_running_loop().time
+            await client.send(audio(0.2) * 20 + close(1000, mask=MASK))
+            assert await vendor.exactly(len(audio(0.2))) == audio(0.2)
+            began = clock()
+            await vendor.send(close(1011, b"failed"))
+            received = b""
+            while not received.endswith(close(1000, mask=MASK)):
+                received += await vendor.exactly(1)
+            assert clock() - began < 2.0  # of the 3.8 that the audio would take
+            assert await client.exactly(10) == close(1011, b"failed")
+            await part(client, vendor)
+            report = await relay.report()
+            assert report.audio.read_seconds == pytest.approx(4.0)
+            assert report.audio.cut_seconds is not None
+            assert report.audio.cut_seconds > 2.0
+
+    run(main(), loop)
+
+
 def test_a_vendor_that_leaves_ends_what_waits(loop: str, options: dict[str, Any]) -> None:
     async def main() -> None:
         async with gated(options, policy(**SLOW)) as relay:

@@ -68,7 +68,7 @@ def test_secrets_are_read_from_where_they_stand_and_shown_nowhere(tmp_path: Path
     ("url: redis://redis",
      "1: fleet: needs a key: where the secret stands that all processes of the fleet share, {env: NAME} or {file: PATH}"),
     ("url: redis://redis, key: {env: SHORT}", "1: fleet.key: should have at least 16 characters: what can be guessed can be tried"),
-    ("url: redis://redis, key: {env: NONE}", "1: fleet.key: the variable NONE is not set"),
+    ("url: redis://redis, key: {env: NONE}", "1: fleet.key: the variable that it names is not set"),
     ("url: redis://redis, key: {file: none}", "1: fleet.key: the file cannot be read: no such file or directory"),
     ("url: redis://redis, key: {}", "1: fleet.key: should name either env, a variable, or file"),
     ("url: redis://redis, key: {env: FLEET_KEY, file: x}", "1: fleet.key: should name either env, a variable, or file"),

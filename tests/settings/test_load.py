@@ -72,6 +72,7 @@ MISTAKES = [
         "4: limits.headers: should be a whole number",
         "4: limits.sessions: should be greater than or equal to 1",
     ]),
+    ("reload: {watch_seconds: 1.0e-6}", ["4: reload.watch_seconds: should be 0, or 0.1 at least: every look takes time of the calls"]),
     ("drain: {grace_seconds: -1}", ["4: drain.grace_seconds: should be greater than or equal to 0"]),
     ("log: {level: trace}", ["4: log.level: should be 'debug', 'info', 'warning' or 'error', not 'trace'"]),
     ("log: {level: info}\nlog: {level: trace}", [
@@ -173,6 +174,12 @@ def test_problems_of_profiles_stop_the_settings_that_use_them(folder: Path) -> N
     assert loaded(folder, unused).listeners[0].vendor == "acme"
     assert f"{folder}/broken.yaml:1: title: is missing" in map(str, check(folder / "settings.yaml"))
     assert f"{folder}/broken.yaml:1: title: is missing" in refused(folder, unused + "- {vendor: broken, listen: 127.0.0.1:1}")
+
+
+def test_the_environment_names_other_files_of_vendors(folder: Path) -> None:
+    settings = loaded(folder, HEAD.replace("acme.yaml", "none.yaml"), {"EARWITNESS__PROFILES__0": "acme.yaml"})
+    assert settings.catalogue.profiles["acme"].vendor == "acme"
+    assert "environment: EARWITNESS__PROFILES__0: no such file or folder" in refused(folder, HEAD, {"EARWITNESS__PROFILES__0": "none.yaml"})
 
 
 def test_two_profiles_for_one_vendor(folder: Path) -> None:

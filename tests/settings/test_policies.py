@@ -108,6 +108,10 @@ NUMBERS = [
     ("policy: {rules: {chunk_bytes: {max_bytes: 10}}}", [
         "4: policy.rules.chunk_bytes.max_bytes: should be greater than or equal to 64",
     ]),
+    ("policy: {rules: {pace: {lead_seconds: 1.0e-9}, chunk_duration: {max_seconds: 1.0e-7}}}", [
+        "4: policy.rules.chunk_duration.max_seconds: should be greater than or equal to 0.01",
+        "4: policy.rules.pace.lead_seconds: should be greater than or equal to 0.01",
+    ]),
     ("  policy:\n    rules:\n      chunk_duration: {min_seconds: 0.6, max_seconds: 1}", [
         "6: listeners.0.policy.rules.chunk_duration: "
         "max_seconds must be at least twice min_seconds, else not every chunk can be made to fit",
@@ -148,6 +152,29 @@ CONTRADICTIONS = [
 def test_contradictions_with_the_vendors_limits(limited: Path, text: str, problems: list[str]) -> None:
     (limited / "settings.yaml").write_text(HEAD + text)
     assert told(limited / "settings.yaml") == problems
+
+
+NEAR, LONG = "chunk_seconds: [0.02, 0.03]", "chunk_seconds: [2, 10]"
+
+
+@pytest.mark.parametrize("limits", [NEAR, LONG, "chunk_seconds: [0.1, 0.1]"])
+def test_limits_of_the_vendors_alone_are_no_mistake_of_whoever_only_observes(folder: Path, limits: str) -> None:
+    (folder / "acme.yaml").write_text(LIMITED.replace("chunk_seconds: [0.05, 1]", limits))
+    loaded(folder, HEAD)
+    loaded(folder, HEAD + "policy: {rules: {pace: {mode: enforce}}}")
+    [problem] = refused(folder, HEAD + "policy: {rules: {chunk_duration: {mode: enforce}}}")
+    assert problem.startswith("4: policy.rules.chunk_duration: ")
+
+
+def test_a_vendors_least_chunk_is_not_longer_than_its_longest(folder: Path) -> None:
+    (folder / "acme.yaml").write_text(LIMITED.replace("chunk_seconds: [0.05, 1]", "chunk_seconds: [1, 0.05]"))
+    assert "chunk_seconds: the least comes first" in refused(folder, HEAD)[0]
+
+
+@pytest.mark.parametrize("limit", ["session_seconds: true", "chunk_bytes: true", "chunks_per_second: '0.5'"])
+def test_a_vendors_limits_are_numbers(folder: Path, limit: str) -> None:
+    (folder / "acme.yaml").write_text(LIMITED.replace("session_seconds: 600", limit))
+    assert ": should be a" in refused(folder, HEAD)[0]
 
 
 PLAIN = "cannot be enforced at acme: "

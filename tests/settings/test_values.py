@@ -54,6 +54,7 @@ def test_no_addresses(text: object, message: str) -> None:
 def test_loopback() -> None:
     for text in ("127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1"):
         assert loopback(address(text)) == text
+    assert address("LOCALHOST:1").is_loopback
     for text in ("0.0.0.0:1", "[::]:1", "10.0.0.1:1", "example.com:1"):
         with pytest.raises(ValueError, match="should be a loopback address"):
             loopback(address(text))
@@ -70,10 +71,28 @@ def test_loopback() -> None:
         ("127.0.0.1:80", "127.0.0.1:81", False),
         ("0.0.0.0:80", "[::]:80", False),
         ("127.0.0.1:0", "127.0.0.1:0", False),
+        ("LocalHost:80", "127.0.0.1:80", True),
+        ("[::1]:80", "[0:0:0:0:0:0:0:1]:80", True),
+        ("[0::0]:80", "[::1]:80", True),
+        ("A.example.com:80", "a.example.com.:80", True),
     ],
 )
 def test_clashes(one: str, other: str, clash: bool) -> None:
     assert address(one).clashes_with(address(other)) is address(other).clashes_with(address(one)) is clash
+
+
+@pytest.mark.parametrize("host", ["a..b", ".a", "a" * 64, "a." * 127 + "a", "a-.b..", "-a"])
+def test_no_hosts(host: str) -> None:
+    with pytest.raises(ValueError, match="should be HOST:PORT"):
+        address(f"{host}:80")
+    with pytest.raises(ValueError, match="should name a host"):
+        origin(f"http://{host}")
+
+
+@pytest.mark.parametrize("host", ["a", "a_b.svc", "redis-0.redis", "a." * 126 + "a", "a" * 63, "api.example.com."])
+def test_hosts(host: str) -> None:
+    assert address(f"{host}:80").host == host
+    assert origin(f"http://{host}") == f"http://{host}"
 
 
 @pytest.mark.parametrize(
