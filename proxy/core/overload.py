@@ -50,6 +50,11 @@ def is_full(descriptors: int, most: int | None) -> bool:
     return most is not None and descriptors + reserve(most) > most
 
 
+def most_waiting(most: int | None) -> int | None:
+    """Connections to one listener that may wait without having asked for anything: a call's comes with its request."""
+    return None if most is None else max(8, most // 8)
+
+
 def reserve(most: int) -> int:
     """Descriptors that no call takes: an eighth, but no more than 64."""
     return min(64, most // 8)

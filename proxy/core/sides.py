@@ -18,7 +18,7 @@ from proxy.core.known import Known
 from proxy.core.protobuf import HEAD
 from proxy.core.tally import AUDIO, BINARY
 from proxy.core.verdict import Inspection, Noticed, Side
-from proxy.core.wire import FLOOD, OP_BINARY, OP_CLOSE, OP_TEXT, SAMPLED
+from proxy.core.wire import FLOOD, OP_BINARY, OP_CLOSE, OP_TEXT, SAMPLED, weight
 
 GOING_ON: Final = 5.0
 """Seconds after an error from which on any word of the vendor's shows that it goes on; sooner it may be an acknowledgement on its way, or a
@@ -36,10 +36,12 @@ class OneSide:
         self.known = known
         self.inflater: Inflater | None = None
 
-    def message(self, opcode: int, length: int, payload: bytes | None, compressed: bool, now: float) -> None:
+    def message(self, opcode: int, length: int, payload: bytes | None, compressed: bool, now: float) -> int:
+        took = 0
         if compressed:
             payload = self.inflater.message(payload) if self.inflater else None
             if payload is not None:
+                took = (len(payload) >> 10) + (weight(payload) if opcode == OP_TEXT else 0)
                 length, payload = len(payload), self._kept(opcode, payload)
         if payload is None or (compressed and self.inflater and self.inflater.ended):
             self.known.blind(self.side, Inspection.PARTIAL)
@@ -47,6 +49,7 @@ class OneSide:
             self.binary(length, payload, now)
         elif payload is not None and opcode == OP_TEXT:
             self.text(payload, now)
+        return took
 
     @property
     def head(self) -> int:

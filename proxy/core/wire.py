@@ -37,6 +37,8 @@ FRAMES_AT_ONCE: Final = 4096
 """In one chunk, and so in one turn of the loop; with more of them the direction is looked into no further. No speech is cut so small.
 Two minutes of pieces of 30 ms that waited somewhere are no more."""
 FRAMES_A_SECOND: Final = 20_000
+LIGHT: Final = 1024
+"""Bytes of a text below which it is not looked at what is in it before it is read."""
 FLOOD: Final = "flood"
 """What a scanner that has had enough says when it is lost."""
 LARGER: Final = 1 << 64  # stands for a length that the short way does not read
@@ -62,8 +64,11 @@ class Sink(Protocol):
     def text(self, payload: bytes, now: float) -> None:
         """A whole, uncompressed text message that came in one frame."""
 
-    def message(self, opcode: int, length: int, payload: bytes | None, compressed: bool, now: float) -> None:
-        """Any other text or binary message. `payload` is its unmasked text, or head; None where it was too large."""
+    def message(self, opcode: int, length: int, payload: bytes | None, compressed: bool, now: float) -> int:
+        """Any other text or binary message. `payload` is its unmasked text, or head; None where it was too large.
+
+        Gives back what it took that could not be known before, in frames (`weight`): a compressed message says nothing of it.
+        """
 
     def control(self, opcode: int, payload: bytes, now: float) -> None:
         """A close, ping or pong with its unmasked payload."""
@@ -81,6 +86,13 @@ def unmask(payload: bytes, mask: bytes) -> bytes:
     return (int.from_bytes(payload, "big") ^ int.from_bytes(key[:size], "big")).to_bytes(size, "big")
 
 
+def weight(text: bytes) -> int:
+    """What reading a text takes, in binary frames that are scanned: JSON costs by the values in it, and a megabyte of `[],` 30 ms."""
+    size = len(text)
+    values = text.count(b",") + text.count(b"[") + text.count(b"{") if size >= LIGHT else 0
+    return 3 + (size >> 9) + (values >> 5)
+
+
 class FrameScanner(Feed):
     """Scans one direction. `head` is how much of every tenth binary message is asked for, or of each where `sampled` is 1; also
     of those of up to `small` bytes, unless one is just like the one before.
@@ -91,8 +103,8 @@ class FrameScanner(Feed):
 
     __slots__ = (
         "_asked", "_captured", "_compressed", "_done", "_first", "_frame_length", "_frames", "_header", "_left", "_mask", "_message_length",
-        "_opcode", "_plain", "_run_left", "_run_length", "_run_second", "_run_size", "_since", "_text", "_times", "_want", "binary_type",
-        "deflate", "head", "is_lost", "sampled", "sink", "small", "traffic",
+        "_most", "_opcode", "_plain", "_run_left", "_run_length", "_run_second", "_run_size", "_since", "_text", "_times", "_want",
+        "binary_type", "deflate", "head", "is_lost", "sampled", "sink", "small", "traffic",
     )
 
     def __init__(self, sink: Sink, traffic: Traffic, binary_type: int = BINARY) -> None:
@@ -106,7 +118,8 @@ class FrameScanner(Feed):
         self.deflate = False
         self.is_lost = False
         self._asked = False  # for the next binary message, whichever it is
-        self._since, self._frames = 0.0, 0  # frames of this second, but for those that came alone
+        self._since, self._frames = 0.0, 0  # what this second had to be scanned, in frames, but for light ones that came alone
+        self._most = 0  # that this may become
         self._plain = True  # nothing is cut or open: the next chunk may be one whole frame
         self._run_size = NO_RUN  # of the chunk that each frame of the run is
         self._run_second = 0  # byte of each of them: whether it is masked, and its length
@@ -156,7 +169,10 @@ class FrameScanner(Feed):
                     self.traffic.frames[TEXT] += 1
                     self.traffic.bytes[TEXT] += length
                     payload = data[start:]
-                    self.sink.text(unmask(payload, data[start - 4 : start]) if second & 0x80 else payload, now)
+                    if second & 0x80:
+                        payload = unmask(payload, data[start - 4 : start])
+                    if length < LIGHT or self._bears(payload, now):
+                        self.sink.text(payload, now)
                     return
         self._scan(data, now)
 
@@ -203,15 +219,32 @@ class FrameScanner(Feed):
     def _scan(self, data: bytes, now: float) -> None:
         self.settle()
         self._run_size = NO_RUN
-        if now - self._since >= 1.0:
-            self._since, self._frames = now, 0
-        at, size, most = 0, len(data), min(FRAMES_A_SECOND, self._frames + FRAMES_AT_ONCE)
+        self._begin(now)
+        at, size = 0, len(data)
         while at < size and not self.is_lost and not self._done:
             at = self._payload(data, at, now) if self._header is None else self._step(data, at, now)
-            if self._frames > most:
-                self.is_lost = True
-                self.sink.lost(FLOOD)
+            if self._frames > self._most and not self.is_lost:
+                self._flooded()
         self._plain = self.at_boundary and not self.is_lost and not self._done
+
+    def _begin(self, now: float) -> None:
+        """A chunk: how much of it is scanned at most."""
+        if now - self._since >= 1.0:
+            self._since, self._frames = now, 0
+        self._most = min(FRAMES_A_SECOND, self._frames + FRAMES_AT_ONCE)
+
+    def _bears(self, text: bytes, now: float) -> bool:
+        """Whether a heavy text that came alone is still to be read."""
+        self._begin(now)
+        self._frames += weight(text)
+        if self._frames > self._most:
+            self._flooded()
+            self._plain = False
+        return not self.is_lost
+
+    def _flooded(self) -> None:
+        self.is_lost = True
+        self.sink.lost(FLOOD)
 
     def stop(self) -> None:
         """Looks no further, and forgets what was only noted."""
@@ -311,8 +344,13 @@ class FrameScanner(Feed):
         self._opcode, self._compressed, self._text = 0, False, bytearray()
         if opcode == OP_BINARY and length and not payload and not compressed:
             self.sink.audio(length, [now])
-        else:
-            self.sink.message(opcode, length, payload, compressed, now)
+            return
+        if opcode == OP_TEXT and payload is not None and not compressed:
+            self._frames += weight(payload)
+            if self._frames > self._most:
+                self._flooded()
+                return
+        self._frames += self.sink.message(opcode, length, payload, compressed, now)
 
 
 def close_payload(payload: bytes) -> tuple[int | None, str | None]:

@@ -21,7 +21,9 @@ Clients = tuple[IPv4Network | IPv6Network, ...] | None
 
 BACKLOG: Final = 4096
 OUT_OF_FILES_SECONDS: Final = 0.1
-"""Before accepting again when the process has no descriptor left."""
+"""Before accepting again when the process has no descriptor left,"""
+CROWDED_SECONDS: Final = 0.001
+"""and where somebody was sent away to make room, who may come back at once."""
 _ABSENT: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 """localhost is ::1 as well in many a hosts file, also where there is no IPv6."""
 
@@ -64,17 +66,20 @@ class Acceptor:
     """Serves bound sockets with protocols of one factory, over TLS where a context is given.
 
     `rejected` is told why a connection came to nothing: `address` where it is none of `clients`, `tls`, or `timeout` after
-    `handshake_seconds`. One that its client gave up is not told of.
+    `handshake_seconds`. One that its client gave up is not told of. `makes_room` ends a connection that asks for
+    nothing, where there are too many of them, and tells whether one was; handshakes of TLS are bounded by `most_beginning`. Else whoever
+    holds many keeps calls and probes out.
     """
 
     def __init__(self, sockets: list[socket.socket], factory: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None,
                  rejected: Callable[[str], None] = lambda reason: None, handshake_seconds: float = 10.0,
-                 clients: Clients = None) -> None:
+                 clients: Clients = None, makes_room: Callable[[], bool] = lambda: False, most_beginning: int | None = None) -> None:
         self._factory = factory
         self._handshake_seconds = handshake_seconds
         self._rejected = rejected
         self.tls, self.clients = tls, clients  # for connections from here on
-        self._beginning: set[asyncio.Task[None]] = set()
+        self._makes_room, self._most_beginning = makes_room, most_beginning
+        self._beginning: dict[asyncio.Task[None], None] = {}  # in their order
         self._resting: dict[socket.socket, asyncio.TimerHandle] = {}
         self._sockets = sockets
         for sock in sockets:
@@ -91,17 +96,30 @@ class Acceptor:
             connection, address = sock.accept()
         except OSError as error:
             if error.errno not in _GONE_AGAIN:  # out of descriptors
-                loop.remove_reader(sock)
-                self._resting[sock] = loop.call_later(OUT_OF_FILES_SECONDS, self._listen, sock)
+                self._rest(sock, OUT_OF_FILES_SECONDS)
             return
+        if self._makes_room() or self._ends_handshake():
+            self._rest(sock, CROWDED_SECONDS)
         if self._takes(address[0]):
             connection.setblocking(False)
             task = loop.create_task(self._begin(connection))
-            self._beginning.add(task)
-            task.add_done_callback(self._beginning.discard)
+            self._beginning[task] = None
+            task.add_done_callback(self._beginning.pop)
         else:
             connection.close()
             self._rejected("address")
+
+    def _rest(self, sock: socket.socket, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(sock)
+        self._resting[sock] = loop.call_later(seconds, self._listen, sock)
+
+    def _ends_handshake(self) -> bool:
+        """Of too many the one that has taken longest."""
+        if self._most_beginning is None or len(self._beginning) <= self._most_beginning:
+            return False
+        self._rejected("no_room")
+        return next(iter(self._beginning)).cancel()
 
     def _takes(self, host: str) -> bool:
         return self.clients is None or any(ip_address(host) in network for network in self.clients)

@@ -59,3 +59,17 @@ def failed_dial(how: Transport | None, code: str | None) -> bytes:
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{key}: {value}" for key, value in headers.items()),
              f"Content-Length: {len(body)}", "Connection: close"]
     return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + body
+
+
+class Written(web.StreamResponse):
+    """An answer that aiohttp has nothing to do with any more: it was written past it. `keeps`: the connection stays."""
+
+    def __init__(self, keeps: bool) -> None:
+        super().__init__()
+        self._keep_alive = keeps
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        return
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        return

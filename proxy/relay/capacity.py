@@ -74,7 +74,7 @@ class Capacity:
 
     def refusal(self, client: asyncio.BaseTransport | None) -> str | None:
         """The code of our own refusal for whoever comes now."""
-        if is_full(_descriptors(client), _most_descriptors()) or is_swollen(self.resident, self.memory_bytes or self._group):
+        if is_full(_descriptors(client), most_descriptors()) or is_swollen(self.resident, self.memory_bytes or self._group):
             return "sidecar_out_of_resources"
         return "sidecar_overloaded" if self.overloaded and self.refuses else None
 
@@ -128,7 +128,7 @@ def _resident(descriptor: int | None) -> int:
     return 0
 
 
-def _most_descriptors() -> int | None:
+def most_descriptors() -> int | None:
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return None if most == resource.RLIM_INFINITY else most
 

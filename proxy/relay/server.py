@@ -14,7 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from proxy.core.overload import most_waiting
 from proxy.relay.acceptor import Acceptor, Clients, bind
+from proxy.relay.capacity import most_descriptors
 from proxy.relay.pages import Page, PageServer, from_elsewhere, handler
 from proxy.relay.relay import Handler, Relay
 from proxy.relay.takeover import Head, HeadServer
@@ -58,7 +60,15 @@ class Servers:
         """Binds and serves. Raises BindError."""
         rejected = self.relay.ledger.rejected
         heads = HeadServer(handle, self.relay.reject, self.head, self.head_timeout, lambda: rejected("timeout"))
-        return await self._bind(name, host, port, heads, tls, rejected, clients)
+        most = most_waiting(most_descriptors())
+
+        def makes_room() -> bool:
+            ended = most is not None and heads.end_oldest(most)
+            if ended:
+                rejected("no_room")
+            return ended
+
+        return await self._bind(name, host, port, heads, tls, rejected, clients, makes_room, most)
 
     async def pages(self, name: str, host: str, port: int, pages: dict[tuple[str, str], Page], *, private: bool = False) -> Bound:
         """Small pages, with aiohttp's own keep-alive; private ones are for this machine alone. Raises BindError."""
@@ -66,13 +76,15 @@ class Servers:
         return await self._bind(name, host, port, PageServer(handle, self.head))
 
     async def _bind(self, name: str, host: str, port: int, heads: HeadServer, tls: ssl.SSLContext | None = None,
-                    rejected: Callable[[str], None] = lambda reason: None, clients: Clients = None) -> Bound:
+                    rejected: Callable[[str], None] = lambda reason: None, clients: Clients = None,
+                    makes_room: Callable[[], bool] = lambda: False, most: int | None = None) -> Bound:
         try:
             sockets = await bind(host, port)
         except OSError as error:
             raise BindError(f"{name}: cannot listen on {_shown(host, port)}: {error.strerror or error}") from None
         actual = sockets[0].getsockname()
-        bound = Bound(name, actual[0], actual[1], Acceptor(sockets, heads, tls, rejected, self.head_timeout, clients))
+        acceptor = Acceptor(sockets, heads, tls, rejected, self.head_timeout, clients, makes_room, most and 2 * most)
+        bound = Bound(name, actual[0], actual[1], acceptor)
         self.bound.append(bound)
         return bound
 

@@ -35,6 +35,7 @@ from aiohttp.tcp_helpers import tcp_keepalive
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 from yarl import URL
 
+from proxy.relay.answers import Written
 from proxy.relay.heads import origin_form
 from proxy.relay.lastwords import LastWords, LastWordsUnderTls
 
@@ -75,6 +76,16 @@ class HeadServer(web.Server):
 
     def __call__(self) -> RequestHandler:
         return _Handler(self, loop=self._loop, **self._kwargs)
+
+    def end_oldest(self, most: int) -> bool:
+        """Where there are more connections than that, the one that has waited longest without a request ends. Tells whether one did."""
+        if len(self._connections) <= most:
+            return False
+        for one in self._connections:
+            if one.transport is not None and not (one._messages or one._current_request or one.transport.is_closing()):
+                one.transport.abort()
+                return True
+        return False
 
 
 def _asked(message: RawRequestMessage, body: StreamReader, handler: Any, writer: Any, task: Any) -> web.BaseRequest:
@@ -208,26 +219,12 @@ class Asker:
     def done(self, keeps: bool) -> web.StreamResponse:
         """All was written; what the handler is to return. `keeps`: the connection may take another request."""
         self._handler._gone = None
-        return _Written(keeps)
+        return Written(keeps)
 
     def hang_up(self) -> None:
         """Ends the connection once all is written, without waiting for the rest of the request."""
         self._handler._gone = None
         self._handler.force_close()
-
-
-class _Written(web.StreamResponse):
-    """An answer that aiohttp has nothing to do with any more."""
-
-    def __init__(self, keeps: bool) -> None:
-        super().__init__()
-        self._keep_alive = keeps
-
-    async def prepare(self, request: web.BaseRequest) -> None:
-        return
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        return
 
 
 def take_client(request: web.BaseRequest, protocol: asyncio.Protocol) -> Taken | None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.core.overload import SECONDS, Overload, is_full, is_swollen, reserve
+from proxy.core.overload import SECONDS, Overload, is_full, is_swollen, most_waiting, reserve
 
 BUSY = (1.0, 0.95, 0.0)
 LATE = (1.0, 0.1, 0.4)
@@ -65,6 +65,10 @@ def test_descriptors() -> None:
     assert (reserve(64), reserve(1024), reserve(2**20)) == (8, 64, 64)
     assert not is_full(1024 - 64, 1024)
     assert is_full(1024 - 63, 1024)
+
+
+def test_connections_that_ask_for_nothing() -> None:
+    assert [most_waiting(most) for most in (None, 16, 1024, 2**20)] == [None, 8, 128, 2**17]
 
 
 def test_memory() -> None:

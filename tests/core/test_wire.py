@@ -39,6 +39,7 @@ class Seen:
 
     def __init__(self) -> None:
         self.events: list[tuple[Any, ...]] = []
+        self.took = 0
 
     def audio(self, length: int, times: list[float]) -> None:
         self.events += [("audio", length)] * len(times)
@@ -46,8 +47,9 @@ class Seen:
     def text(self, payload: bytes, now: float) -> None:
         self.message(OP_TEXT, len(payload), payload, False, now)
 
-    def message(self, opcode: int, length: int, payload: bytes | None, compressed: bool, now: float) -> None:
+    def message(self, opcode: int, length: int, payload: bytes | None, compressed: bool, now: float) -> int:
         self.events.append(("message", opcode, length, payload, compressed))
+        return self.took
 
     def control(self, opcode: int, payload: bytes, now: float) -> None:
         self.events.append(("control", opcode, payload))
@@ -241,6 +243,58 @@ def test_a_flood_is_looked_into_no_further(one: bytes) -> None:
     for seconds, flood in ((0.5, True), (2.0, False)):
         chunks = [(one * 1000, 1.0 + seconds * number / 30) for number in range(30)]
         assert lost([*start, *chunks]) is flood
+
+
+DENSE = b'{"type":"Results","a":[' + b"[]," * 21_000 + b"[]]}"
+"""Reading it takes some milliseconds, and it deflates to a hundred bytes."""
+
+
+@pytest.mark.parametrize(("text", "most"), [(b"", 1024), (b'{"type":"KeepAlive"}', 1024), (DENSE[:900], 819), (DENSE, 2)])
+def test_texts_weigh_more_than_frames(text: bytes, most: int) -> None:
+    """So many of them in a chunk are read, and none of what follows; and no more than five times as many in a second."""
+    one = frame(TEXT, text)
+    made, seen = scanner()
+    made.feed(one * (most + 1) + frame(PING, b"last"), 1.0)
+    assert [event[0] for event in seen.events] == ["message"] * most + ["lost"]
+    made, seen = scanner()
+    for _ in range(20):
+        made.feed(one * (most // 2), 1.5)
+    assert made.is_lost
+    assert len(seen.events) <= 7 * most + 1
+    made, seen = scanner()
+    for second in range(12):
+        made.feed(one * most, 1.0 + second)
+    assert not made.is_lost
+
+
+def test_a_heavy_text_weighs_no_less_alone_and_cut() -> None:
+    for pieces in (1, 3):
+        made, seen = scanner()
+        part = len(DENSE) // pieces + 20
+        for _ in range(100):
+            one = frame(TEXT, DENSE)
+            for at in range(0, len(one), part):
+                made.feed(one[at : at + part], 1.5)
+        assert made.is_lost
+        assert seen.events[-1] == ("lost", FLOOD)
+        assert 5 <= len(seen.events) <= 20
+        assert not made.takes_a_message
+
+
+def test_speech_in_json_at_eighty_times_its_time_is_read() -> None:
+    one = frame(TEXT, b'{"type":"input_audio","data":"' + b"A" * 856 + b'"}')
+    made, seen = scanner()
+    for number in range(16):
+        made.feed(one * 240, 1.0 + number / 16)
+    assert len(seen.events) == 16 * 240
+    assert not made.is_lost
+
+
+def test_what_the_sink_had_to_do_counts() -> None:
+    made, seen = scanner(deflate=True)
+    seen.took = FRAMES_AT_ONCE // 2
+    made.feed(frame(TEXT, b"x", rsv=0x40) * 10, 1.0)
+    assert [event[0] for event in seen.events] == ["message", "message", "lost"]
 
 
 @pytest.mark.parametrize(("data", "reason"), [

@@ -60,9 +60,10 @@ class _Seen:
     def text(self, payload: bytes, now: float) -> None:
         self.told.append((OP_TEXT, payload, False))
 
-    def message(self, opcode: int, length: int, payload: bytes | None, compressed: bool, now: float) -> None:
+    def message(self, opcode: int, length: int, payload: bytes | None, compressed: bool, now: float) -> int:
         if opcode != OP_BINARY:  # which of those are looked at goes by how they come
             self.told.append((opcode, payload, compressed))
+        return 0
 
     def control(self, opcode: int, payload: bytes, now: float) -> None:
         self.told.append((opcode, payload))

@@ -74,6 +74,48 @@ def test_over_tls_and_a_client_that_speaks_none_harms_nobody(loop: str, tmp_path
     run(main(), loop)
 
 
+@pytest.mark.parametrize("loop", LOOPS)
+def test_of_too_many_handshakes_the_oldest_make_room(loop: str, tmp_path: Path) -> None:
+    cert, key = tls_pair(tmp_path)
+    ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ours.load_cert_chain(cert, key)
+
+    async def main() -> None:
+        sockets = await bind("127.0.0.1", 0)
+        rejected: list[str] = []
+        serving = Acceptor(sockets, Echo, ours, rejected.append, most_beginning=4)
+        port = sockets[0].getsockname()[1]
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(10)]
+        async with asyncio.timeout(5):
+            assert await echoed(port, ssl.create_default_context(cafile=str(cert))) == b"hello"
+            for reader, _ in silent[:5]:
+                assert await reader.read() == b""
+        assert rejected == ["no_room"] * len(rejected)
+        assert len(rejected) in (5, 6, 7)
+        for _, writer in silent:
+            writer.close()
+        serving.close()
+
+    run(main(), loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_after_making_room_it_rests(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever was sent away may come back at once, and would keep the process busy with that."""
+    monkeypatch.setattr(acceptor, "CROWDED_SECONDS", 0.05)
+
+    async def main() -> None:
+        sockets = await bind("127.0.0.1", 0)
+        serving = Acceptor(sockets, Echo, None, makes_room=lambda: True)
+        began = asyncio.get_running_loop().time()
+        for _ in range(4):
+            assert await echoed(sockets[0].getsockname()[1]) == b"hello"
+        assert asyncio.get_running_loop().time() - began >= 0.14
+        serving.close()
+
+    run(main(), loop)
+
+
 def test_every_address_of_a_name_is_bound() -> None:
     async def main() -> None:
         sockets = await bind("localhost", 0)

@@ -16,6 +16,7 @@ import pytest
 from aiohttp import web
 
 from proxy.core.verdict import Outcome, Side
+from proxy.relay import server
 from proxy.relay.call import Door
 from proxy.relay.dialer import Answer, Dialer, Upstream
 from proxy.relay.relay import Handler, Relay
@@ -267,6 +268,32 @@ def test_a_head_that_does_not_come_is_not_waited_for(loop: str) -> None:
             assert await nothing.rest() == await half.rest() == b""
             assert not sum(relay.app.ledger.started_total.values())
             assert relay.app.ledger.rejections["timeout",] == 2
+
+    run(main(), loop)
+
+
+def test_of_too_many_that_ask_for_nothing_the_oldest_makes_room(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not one whose request is being seen to, though it is older, nor a call."""
+    monkeypatch.setattr(server, "most_waiting", lambda most: 3)
+
+    async def main() -> None:
+        async with rig() as relay:
+            assert relay.vendor is not None
+            client, vendor = await relay.open()
+            asking = await relay.call(b"GET /v1/projects HTTP/1.1\r\nHost: relay.test\r\n\r\n")
+            asked = await relay.vendor.arrived.get()
+            silent = [await relay.connect() for _ in range(6)]
+            async with asyncio.timeout(5):
+                for peer in silent[:2]:
+                    with suppress(ConnectionResetError):
+                        assert await peer.rest() == b""
+                await relay.open()
+                await client.send(frame(2, b"abc", mask=b"abcd"))
+                assert await vendor.exactly(9) == frame(2, b"abc", mask=b"abcd")
+                await asked.head()
+                await asked.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+                assert (await asking.head()).startswith(b"HTTP/1.1 200 OK")
+            assert relay.app.ledger.rejections["no_room",] >= 2
 
     run(main(), loop)
 

@@ -11,16 +11,20 @@ import asyncio
 import contextlib
 import struct
 import sys
+import zlib
 from dataclasses import dataclass
 from typing import Final, cast
 
 import uvloop
 
-from tests.relay.peers import SWITCHING, frame, request
+from tests.relay.peers import SWITCHING, TARGET, frame, request
 
 BLOCK: Final = 256 * 1024
 MASK: Final = b"abcd"
 SLOW: Final = 500
+DEFLATE: Final = b"Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover; server_no_context_takeover"
+LISTS: Final = b'{"type":"Results","a":[' + b"[]," * 21_000 + b"[]]}"
+"""63 KiB of JSON that take milliseconds to read; deflated, a hundred bytes."""
 TWO_GIB: Final = b"\x82\xff" + struct.pack(">Q", 2 << 30) + MASK
 
 
@@ -39,6 +43,13 @@ class Greed:
     vendor: bytes = b""
     client_reads: bool = True
     vendor_reads: bool = True
+    deflates: bool = False
+    """Whether both ends agree on permessage-deflate, each message for itself."""
+
+
+def deflated(text: bytes) -> bytes:
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return (packer.compress(text) + packer.flush(zlib.Z_SYNC_FLUSH)).removesuffix(b"\x00\x00\xff\xff")
 
 
 GREEDS: Final = {
@@ -52,6 +63,9 @@ GREEDS: Final = {
     "continued": Greed("a text continued without end", client_first=frame(1, b'{"a":"', fin=False, mask=MASK),
                        client=filled(frame(0, b" " * 1024, fin=False, mask=MASK))),
     "pings": Greed("a client's pings of 125 bytes", client=filled(frame(9, bytes(125), mask=MASK))),
+    "texts": Greed("a client's keep-alives", client=filled(frame(1, b'{"type":"KeepAlive"}', mask=MASK))),
+    "lists": Greed("JSON of 63 KiB with nothing but lists", client=filled(frame(1, LISTS, mask=MASK))),
+    "deflated": Greed("the same, deflated to 100 bytes", client=filled(frame(0x41, deflated(LISTS), mask=MASK)), deflates=True),
     "vendor_pings": Greed("a vendor's pings of 125 bytes", vendor=filled(frame(9, bytes(125)))),
 }
 
@@ -74,7 +88,7 @@ async def main(relay: int, port: int, name: str) -> None:
     async def vendor(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             await reader.readuntil(b"\r\n\r\n")
-            writer.write(SWITCHING)
+            writer.write(SWITCHING.replace(b"\r\n\r\n", b"\r\n" + DEFLATE + b"\r\n\r\n") if greed.deflates else SWITCHING)
             if not greed.vendor_reads:
                 cast(asyncio.Transport, writer.transport).pause_reading()
             await asyncio.gather(hears(reader, greed.vendor_reads), says(writer, greed.vendor_first, greed.vendor))
@@ -85,7 +99,7 @@ async def main(relay: int, port: int, name: str) -> None:
         await asyncio.gather(*(slow(relay) for _ in range(SLOW)))
         return
     reader, writer = await asyncio.open_connection("127.0.0.1", relay, limit=BLOCK)
-    writer.write(request())
+    writer.write(request(TARGET, DEFLATE) if greed.deflates else request())
     await reader.readuntil(b"\r\n\r\n")
     if not greed.client_reads:
         cast(asyncio.Transport, writer.transport).pause_reading()

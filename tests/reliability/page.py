@@ -52,7 +52,8 @@ GROUPS: Final = {
 """Title of each group, and whom its faults are sentences of."""
 NOTES: Final = {
     "greedy": "A direction with more than 4,096 frames in one chunk, or 20,000 in a second, is relayed blind from there (`flood` in "
-              "`warnings_total`): no speech is cut so small, and looking at it would hold up everybody else. A session keeps at most "
+              "`warnings_total`): no speech is cut so small, and looking at it would hold up everybody else. A text weighs as four "
+              "frames or more, by its length, the values in it and what it inflates to. A session keeps at most "
               "256 KiB of an open text each way; its sockets' buffers hold less than 1 MiB, "
               "since a leg whose peer takes no more is not read. A leg that brings 64 KiB or more at once, two seconds of speech, is "
               "not read for the next 4 ms: it still brings up to 60 MB a second (16 over TLS), and the others are read meanwhile.",

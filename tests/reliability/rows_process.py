@@ -205,9 +205,12 @@ async def descriptors_run_out_before_a_head(one: Sidecar) -> None:
     client, vendor, _ = await one.call()
     assert vendor is not None
     idle = [await connect(one.ports["calls"]) for _ in range(LIMIT)]
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.5)
     await one.speaks(client, vendor)
-    for peer in idle:  # each is sent away when its time is over
+    assert (await one.page("/-/healthy"))[0] == 200
+    assert await one.metric("earwitness_requests_rejected_total") > 0
+    await many_calls(one)
+    for peer in idle:  # each is sent away when its time is over, or earlier
         await peer.rest()
         peer.close()
     await one.ends(client, vendor)
