@@ -181,6 +181,29 @@ def test_out_of_descriptors_it_tries_again(loop: str, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("loop", LOOPS)
+def test_out_of_descriptors_it_does_not_spin(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acceptor, "OUT_OF_FILES_SECONDS", 0.05)
+    tries: list[None] = []
+
+    class Failing(socket.socket):
+        def accept(self) -> tuple[socket.socket, Any]:
+            tries.append(None)
+            raise OSError(errno.EMFILE, "as if")
+
+    async def main() -> None:
+        (sock,) = await bind("127.0.0.1", 0)
+        failing = Failing(fileno=sock.detach())
+        serving = Acceptor([failing], Echo, None)
+        _, writer = await asyncio.open_connection("127.0.0.1", failing.getsockname()[1])
+        await asyncio.sleep(0.25)
+        assert 1 <= len(tries) <= 6
+        serving.close()
+        writer.close()
+
+    run(main(), loop)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
 def test_closed_while_it_has_no_descriptors_it_never_accepts_again(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acceptor, "OUT_OF_FILES_SECONDS", 0.001)
     tried = asyncio.Event()

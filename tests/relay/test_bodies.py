@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.relay import call, forward
 from proxy.relay.bodies import LOOKED_AT, beginning
+from tests.aio import run
+from tests.relay.peers import request, rig
 
 TEXT = b'{"err_code":"INVALID_AUTH"}'
 RAW_DEFLATE = zlib.compressobj(wbits=-15)
@@ -49,3 +52,32 @@ def test_what_cannot_be_unpacked_says_nothing(data: bytes, encoding: str) -> Non
 @given(st.binary(max_size=300), st.sampled_from(["gzip", "x-gzip", "deflate", "br", "", "zstd"]))
 def test_nothing_raises(data: bytes, encoding: str) -> None:
     assert len(beginning(data, encoding)) <= LOOKED_AT
+
+
+@pytest.mark.parametrize("asked", [request(), b"GET /v1/projects HTTP/1.1\r\nHost: relay.test\r\n\r\n"], ids=["upgrade", "plain"])
+def test_of_a_large_body_only_that_much_is_kept(loop: str, asked: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And all of it goes on."""
+    kept: list[int] = []
+
+    def looked_at(data: bytes, encoding: str) -> bytes:
+        kept.append(len(data))
+        return beginning(data, encoding)
+
+    monkeypatch.setattr(call, "beginning", looked_at)
+    monkeypatch.setattr(forward, "beginning", looked_at)
+    body = b"0123456789" * 50_000
+
+    async def main() -> None:
+        async with rig() as relay:
+            assert relay.vendor is not None
+            client = await relay.call(asked)
+            vendor = await relay.vendor.arrived.get()
+            await vendor.head()
+            await vendor.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            assert (await client.head()).startswith(b"HTTP/1.1 403 ")
+            assert await client.exactly(len(body)) == body
+            vendor.writer.close()
+            await client.rest()
+
+    run(main(), loop)
+    assert kept == [LOOKED_AT]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from proxy.relay.pages import MOST_READERS
+from proxy.relay.pages import MOST_READERS, from_elsewhere
 from tests.aio import run
 from tests.relay.peers import Peer, Rig, connect, rig
 
@@ -119,3 +121,19 @@ def test_one_reader_too_many_ends_the_oldest(loop: str, page: str) -> None:
                 reader.close()
 
     run(main(), loop)
+
+
+@pytest.mark.parametrize(("peer", "headers", "elsewhere"), [
+    (("127.0.0.1", 1), {"Host": "localhost:9465"}, False),
+    (("::1", 1, 0, 0), {"Host": "[::1]:9465"}, False),
+    (("127.0.0.1", 1), {}, False),
+    (("10.0.0.7", 1), {"Host": "localhost"}, True),
+    (("fe80::1", 1, 0, 0), {"Host": "127.0.0.1"}, True),
+    (None, {"Host": "localhost"}, True),
+    (("127.0.0.1", 1), {"Host": "example.com"}, True),
+    (("127.0.0.1", 1), {"Host": "localhost", "Origin": "http://localhost"}, True),
+])
+def test_who_asks_from_elsewhere(peer: tuple[Any, ...] | None, headers: dict[str, str], elsewhere: bool) -> None:
+    request = SimpleNamespace(transport=SimpleNamespace(get_extra_info={"peername": peer}.get), headers=headers)
+    assert from_elsewhere(cast(Any, request)) is elsewhere
+    assert from_elsewhere(cast(Any, SimpleNamespace(transport=None, headers=headers)))

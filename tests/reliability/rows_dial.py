@@ -17,7 +17,7 @@ from proxy.settings.tls import UpstreamTls
 from tests.aio import tls_pair
 from tests.relay.peers import ACCEPT, SWITCHING, Peer, answering, proving
 from tests.reliability.rows_ends import AUDIO, RESULT, talk
-from tests.reliability.stage import PLAIN, TLS, Stage, row
+from tests.reliability.stage import PLAIN, TLS, End, Stage, row
 
 BAD_ACCEPT: Final = SWITCHING.replace(ACCEPT, b"AAAAAAAAAAAAAAAAAAAAAAAAAAA=")
 REFUSAL: Final = b"HTTP/1.1 401 Unauthorized\r\ndg-error: INVALID_AUTH\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -25,6 +25,7 @@ FORGETFUL: Final = {"proxy.relay.names.FRESH_SECONDS": 0.0, "proxy.relay.names.R
 SILENCE: Final = "silence"
 """In an address's place: of this name nothing is heard."""
 SOON: Final = {"timeouts": Timeouts(dial=0.2)}
+AT_ONCE: Final = 2.0
 BARE: Final = {"vendor_tls": None}
 """The vendor of a row over TLS has none of its own."""
 
@@ -307,6 +308,12 @@ async def refusal_stands_still(stage: Stage) -> None:
 # The client
 
 
+async def given_up(vendor: End) -> None:
+    """At once: the dial's own deadline, which would end it as well, is later."""
+    async with asyncio.timeout(AT_ONCE):
+        await vendor.hears_out()
+
+
 @row("client", "gone before the 101: the dial is given up, nobody is billed", client="left", vendor="FIN",
      says="abandoned transport_eof client client client")
 async def client_gone_before_the_101(stage: Stage) -> None:
@@ -315,7 +322,7 @@ async def client_gone_before_the_101(stage: Stage) -> None:
     await vendor.peer.head()
     client.left = True
     client.peer.close()
-    await vendor.hears_out()
+    await given_up(vendor)
 
 
 @row("client", "reset before the 101", client="left", vendor="FIN", says="abandoned transport_reset client client client")
@@ -324,7 +331,7 @@ async def client_reset_before_the_101(stage: Stage) -> None:
     vendor = await stage.arrives()
     await vendor.peer.head()
     client.rst()
-    await vendor.hears_out()
+    await given_up(vendor)
 
 
 @row("both", "the vendor's 101 and the client's reset cross", client="left", vendor="FIN or RST",
