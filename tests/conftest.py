@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import select
 import signal
 import socket
 import time
@@ -35,7 +36,8 @@ uvloop.new_event_loop().close()  # the first of a process opens a pipe for signa
 @pytest.fixture(autouse=True)
 def _nothing_blocks_an_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls that would hold up every session at once fail where an event loop runs in the same thread."""
-    for owner, name in ((time, "sleep"), (socket, "getaddrinfo"), (socket, "create_connection")):
+    for owner, name in ((time, "sleep"), (select, "select"), (socket, "getaddrinfo"), (socket, "gethostbyname"),
+                        (socket, "create_connection")):
         monkeypatch.setattr(owner, name, _outside_of_loops(getattr(owner, name)))
 
 

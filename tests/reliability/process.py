@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -47,6 +48,7 @@ class Sidecar:
 
     def __init__(self, process: subprocess.Popen[bytes], vendor: Server, ports: dict[str, int], around: Surroundings) -> None:
         self.process, self.vendor, self.ports, self.around = process, vendor, ports, around
+        self.answers: set[str] = set()
 
     async def page(self, path: str, name: str = "metrics", method: str = "GET") -> tuple[int, str]:
         return await page(f"127.0.0.1:{self.ports[name]}", path, method)
@@ -61,7 +63,14 @@ class Sidecar:
         client = await connect(self.ports["calls"])
         await client.send(request())
         head = await client.head()
+        own = re.search(rb"x-earwitness: (\w+)", head)
+        self.answers.add(head[9:12].decode() + (f" {own[1].decode()}" if own else ""))
         return client, await self.vendor.arrived.get() if head.startswith(b"HTTP/1.1 101") else None, head
+
+    @property
+    def clients_saw(self) -> str:
+        """Of all calls; that no byte was lost or changed, `speaks` and `ends` have seen."""
+        return "".join(["101, all bytes", *(f"; beyond the limit {answer}" for answer in sorted(self.answers - {"101"}))])
 
     async def speaks(self, client: Peer, vendor: Peer) -> None:
         for one, other, said in ((client, vendor, AUDIO), (vendor, client, RESULT)):
@@ -117,7 +126,7 @@ def started(command: list[str], stdout: int, environment: dict[str, str]) -> sub
 
 
 @asynccontextmanager
-async def sidecar(folder: Path, around: Surroundings) -> AsyncIterator[Sidecar]:
+async def sidecar(folder: Path, around: Surroundings, loop: str) -> AsyncIterator[Sidecar]:
     async with listening(answers) as vendor:
         ports = {name: free_port() for name in ("calls", "metrics", "admin")}
         at = {name: {"listen": f"127.0.0.1:{port}"} for name, port in ports.items()}
@@ -127,7 +136,7 @@ async def sidecar(folder: Path, around: Surroundings) -> AsyncIterator[Sidecar]:
             "listeners": [{"name": "calls", "vendor": "deepgram", "upstream": vendor.url, "policy": around.policy, **at["calls"]}],
             **around.settings}))
         clean = {name: value for name, value in os.environ.items() if not name.startswith("EARWITNESS")}
-        command = [*around.within, sys.executable, "-m", "proxy.cli", "run", "--config", str(file)]
+        command = [*around.within, sys.executable, "-m", "proxy.cli", "run", "--loop", loop, "--config", str(file)]
         process = started(command, around.stdout, {**clean, **around.environment})
         try:
             one = Sidecar(process, vendor, ports, around)
@@ -149,7 +158,7 @@ Play = Callable[[Sidecar], Awaitable[None]]
 
 @dataclass(frozen=True)
 class ProcessRow:
-    """`around` gives the surroundings and what is to be closed afterwards; `calls` are good ones that the play has made."""
+    """`around` gives the surroundings and what is to be closed afterwards."""
 
     name: str
     group: str
@@ -158,7 +167,6 @@ class ProcessRow:
     says: str
     around: Callable[[], tuple[Surroundings, Callable[[], None]]]
     play: Play
-    refused: int = 0
 
 
 PROCESS_ROWS: Final[list[ProcessRow]] = []
@@ -173,10 +181,10 @@ def process_row(group: str, fault: str, *, client: str, says: str = "ok normal n
     return add
 
 
-async def played(row: ProcessRow, folder: Path) -> None:
+async def played(row: ProcessRow, folder: Path, loop: str) -> None:
     around, close = await asyncio.to_thread(row.around)
     try:
-        async with sidecar(folder, around) as one:
+        async with sidecar(folder, around, loop) as one:
             await one.good_call()
             await one.reports(1)
             before = one.descriptors()
@@ -185,6 +193,7 @@ async def played(row: ProcessRow, folder: Path) -> None:
             reports = await one.reports(2)
             found = [" ".join(report[name] for name in ("outcome", "code", "owner", "initiated_by", "ended_by")) for report in reports]
             assert set(found) == set(row.says.split(" or ")), found
+            assert one.clients_saw == row.client
             started, ended = await one.metric("earwitness_sessions_started_total"), await one.metric("earwitness_sessions_ended_total")
             assert started == ended >= len(reports)  # of many, not all are kept
             await one.settles(before)
