@@ -41,8 +41,8 @@ class OneSide:
         if compressed:
             payload = self.inflater.message(payload) if self.inflater else None
             if payload is not None:
-                took = (len(payload) >> 10) + (weight(payload) if opcode == OP_TEXT else 0)
                 length, payload = len(payload), self._kept(opcode, payload)
+                took = (length >> 10) + (weight(payload) if opcode == OP_TEXT and payload is not None else 0)
         if payload is None or (compressed and self.inflater and self.inflater.ended):
             self.known.blind(self.side, Inspection.PARTIAL)
         if opcode == OP_BINARY:

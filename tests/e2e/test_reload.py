@@ -78,7 +78,7 @@ async def shown(address: str) -> str:
 
 def test_what_is_mounted_is_watched_where_that_is_asked_for(tmp_path: Path) -> None:
     """The file of the settings, a certificate and a vendor's file: each swap is read once, a bad one and one back to the old as well."""
-    watched = {"reload": {"watch_seconds": 0.05}, "profiles": [str(tmp_path / "vendors")], "drain": {"accept_seconds": 0}}
+    watched = {"reload": {"watch_seconds": 0.1}, "profiles": [str(tmp_path / "vendors")], "drain": {"accept_seconds": 0}}
     vendor = (packaged() / "vendors" / "deepgram.yaml").read_text()
     first, cert = certificates(tmp_path / "first")
     second, renewed = certificates(tmp_path / "second")
