@@ -1,4 +1,4 @@
-"""No call leaves memory behind, of whatever type: neither a good one, nor one that its vendor resets, nor one that is refused."""
+"""No call leaves memory behind, of whatever type: neither a good one nor one that its vendor resets."""
 
 from __future__ import annotations
 
